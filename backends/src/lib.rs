@@ -1,0 +1,20 @@
+//! The stores, one folder each with the same file names, and the layers over any of them.
+//!
+//! A store fetches rows and decides nothing: which key to ask, which row wins and whether a cell is usable is the
+//! business of `qmail_lookup_core::rules`. Layers, outermost first: [`deadline`], [`trust`], and inside the networked
+//! stores `failover` and `workers`.
+
+pub mod authenticate;
+pub mod deadline;
+pub mod memory;
+pub mod registry;
+pub mod trust;
+
+#[cfg(feature = "mysql")]
+pub mod failover;
+#[cfg(feature = "mysql")]
+pub mod mysql;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
+#[cfg(feature = "mysql")]
+pub mod workers;

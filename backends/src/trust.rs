@@ -1,0 +1,175 @@
+//! Rule K4: a store that answers but is wrong (empty after a restore, another schema, an ACL) must not bounce
+//! everybody. No "none" leaves this layer before the store has proved itself.
+
+use async_trait::async_trait;
+use qmail_lookup_core::{
+    AliasKey, AliasResolver, AliasRow, AuthAnswer, Authenticator, Backend, Catalog, Deadline, Editor, ErrorKind, Host,
+    HostRow, LookupError, MailboxResolver, MailboxRow, Refusal, Secret, StoreFacts, Username, VirtualKey,
+    VirtualResolver, VirtualRow,
+};
+use std::sync::Arc;
+
+/// What a store must show before its "none" is believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// This mailbox exists.
+    Canary(Username),
+    /// Its mailbox table is not empty.
+    NotEmpty,
+    /// Nothing: for a store that serves no mailboxes and has no canary of its own.
+    None,
+}
+
+/// Asks for [`Proof`] whenever a "none" would be used.
+pub struct Trust {
+    inner: Arc<dyn Backend>,
+    proof: Proof,
+}
+
+impl Trust {
+    /// Wraps `inner`.
+    #[must_use]
+    pub fn new(inner: Arc<dyn Backend>, proof: Proof) -> Self {
+        Self { inner, proof }
+    }
+
+    async fn prove(&self, by: Deadline) -> Result<(), LookupError> {
+        match &self.proof {
+            Proof::None => Ok(()),
+            Proof::Canary(name) => {
+                let rows = self.inner.mailboxes(std::slice::from_ref(name), by).await?;
+                self.canary_among(&rows, name)
+            }
+            Proof::NotEmpty => {
+                if self.inner.any_mailbox(by).await? {
+                    return Ok(());
+                }
+                let what = "table mailbox is empty; a store without a single mailbox is not believed";
+                Err(LookupError::new(ErrorKind::Misconfigured, self.inner.place(), what)
+                    .with_help("restore the table, or add the first mailbox"))
+            }
+        }
+    }
+
+    fn canary_among(&self, rows: &[MailboxRow], name: &Username) -> Result<(), LookupError> {
+        if rows.iter().any(|row| name.matches(row.username.as_deref())) {
+            return Ok(());
+        }
+        let what = format!("the canary mailbox {name} is missing; the store is not believed");
+        Err(LookupError::new(ErrorKind::Misconfigured, self.inner.place(), what)
+            .with_help(format!("restore the table, or add the mailbox {name}, or name another one as store.canary")))
+    }
+
+    /// Passes `rows` on if each of `keys` has one, else only after the proof.
+    async fn believed<K: Sync, R: Send + Sync>(
+        &self,
+        keys: &[K],
+        rows: Vec<R>,
+        matches: impl Fn(&K, &R) -> bool + Sync + Send,
+        by: Deadline,
+    ) -> Result<Vec<R>, LookupError> {
+        if !keys.iter().all(|key| rows.iter().any(|row| matches(key, row))) {
+            self.prove(by).await?;
+        }
+        Ok(rows)
+    }
+}
+
+#[async_trait]
+impl MailboxResolver for Trust {
+    async fn mailboxes(&self, names: &[Username], by: Deadline) -> Result<Vec<MailboxRow>, LookupError> {
+        let Proof::Canary(canary) = &self.proof else {
+            let rows = self.inner.mailboxes(names, by).await?;
+            return self.believed(names, rows, |name, row| name.matches(row.username.as_deref()), by).await;
+        };
+        // The canary rides along, so proof and answer come from one statement.
+        let mut keys = names.to_vec();
+        if !keys.contains(canary) {
+            keys.push(canary.clone());
+        }
+        let rows = self.inner.mailboxes(&keys, by).await?;
+        self.canary_among(&rows, canary)?;
+        Ok(rows)
+    }
+}
+
+#[async_trait]
+impl AliasResolver for Trust {
+    async fn aliases(&self, keys: &[AliasKey], by: Deadline) -> Result<Vec<AliasRow>, LookupError> {
+        let rows = self.inner.aliases(keys, by).await?;
+        let matches = |key: &AliasKey, row: &AliasRow| {
+            key.username.matches(row.username.as_deref()) && key.alias.matches(row.alias.as_deref())
+        };
+        self.believed(keys, rows, matches, by).await
+    }
+}
+
+#[async_trait]
+impl VirtualResolver for Trust {
+    async fn virtuals(&self, keys: &[VirtualKey], by: Deadline) -> Result<Vec<VirtualRow>, LookupError> {
+        let rows = self.inner.virtuals(keys, by).await?;
+        let matches = |key: &VirtualKey, row: &VirtualRow| {
+            let user = match key {
+                VirtualKey::Exact { user, .. } => user.matches(row.virtual_username.as_deref()),
+                // What patterns there are is never a "none" by itself: the exact key beside it is.
+                VirtualKey::Patterns { .. } | VirtualKey::Any { .. } => true,
+            };
+            user && key.host().matches(row.virtual_host.as_deref())
+        };
+        self.believed(keys, rows, matches, by).await
+    }
+
+    async fn rcpthosts(&self, hosts: &[Host], by: Deadline) -> Result<Vec<HostRow>, LookupError> {
+        let rows = self.inner.rcpthosts(hosts, by).await?;
+        self.believed(hosts, rows, |host, row| host.matches(row.host.as_deref()), by).await
+    }
+}
+
+#[async_trait]
+impl Authenticator for Trust {
+    async fn authenticate(&self, who: &Username, offered: &Secret, by: Deadline) -> Result<AuthAnswer, LookupError> {
+        let Some(inner) = self.inner.authenticator() else {
+            return Err(LookupError::new(ErrorKind::Misconfigured, self.inner.place(), "this store knows no logins"));
+        };
+        let answer = inner.authenticate(who, offered, by).await?;
+        if answer == AuthAnswer::Refused(Refusal::Unknown) {
+            self.prove(by).await?;
+        }
+        Ok(answer)
+    }
+}
+
+#[async_trait]
+impl Backend for Trust {
+    fn kind(&self) -> &'static str {
+        self.inner.kind()
+    }
+
+    fn place(&self) -> String {
+        self.inner.place()
+    }
+
+    async fn ping(&self, by: Deadline) -> Result<(), LookupError> {
+        self.inner.ping(by).await
+    }
+
+    async fn any_mailbox(&self, by: Deadline) -> Result<bool, LookupError> {
+        self.inner.any_mailbox(by).await
+    }
+
+    async fn facts(&self, by: Deadline) -> Result<StoreFacts, LookupError> {
+        self.inner.facts(by).await
+    }
+
+    fn catalog(&self) -> Option<&dyn Catalog> {
+        self.inner.catalog()
+    }
+
+    fn editor(&self) -> Option<&dyn Editor> {
+        self.inner.editor()
+    }
+
+    fn authenticator(&self) -> Option<&dyn Authenticator> {
+        self.inner.authenticator().map(|_| self as &dyn Authenticator)
+    }
+}

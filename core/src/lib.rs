@@ -1,0 +1,61 @@
+//! Types, resolver traits and rules of qmail-lookup.
+//!
+//! | the FAQ's word | room |
+//! |---|---|
+//! | mailbox table, uid, gid, home, suspended | [`mailbox`] |
+//! | alias table, delivery instructions | [`alias`] |
+//! | virtual table, catch-alls, FUNKY QUERIES | [`virtuals`] |
+//! | rcpthosts table | [`rcpthosts`] |
+//! | qmail-getpw's answer | [`getpw`] |
+//! | password, password_type | `password` |
+//! | who gets the mail, and how: every decision | [`rules`] |
+//!
+//! Rows hold raw cells; [`key`] makes the questions, [`rules`] judges the answers, and neither does any I/O.
+//! Features: `resolver` (the async traits, `Lookup`), `password`, `serde`. Without them: no async, no hash crates.
+
+pub mod alias;
+pub mod deadline;
+pub mod error;
+pub mod getpw;
+pub mod key;
+pub mod limits;
+pub mod mailbox;
+pub mod rcpthosts;
+pub mod rules;
+pub mod settings;
+pub mod virtuals;
+
+#[cfg(feature = "resolver")]
+pub mod backend;
+#[cfg(feature = "resolver")]
+pub mod catalog;
+#[cfg(feature = "resolver")]
+pub mod credential;
+#[cfg(feature = "resolver")]
+pub mod editor;
+#[cfg(feature = "resolver")]
+pub mod lookup;
+#[cfg(feature = "password")]
+pub mod password;
+
+pub use alias::{AliasRow, Instruction};
+pub use deadline::Deadline;
+pub use error::{ErrorKind, LookupError, Misconfiguration};
+pub use key::{AliasKey, Ext, Host, Username, VirtualKey, VirtualUser};
+pub use mailbox::{Cell, Mailbox, MailboxRow};
+pub use rcpthosts::HostRow;
+pub use virtuals::VirtualRow;
+
+#[cfg(feature = "resolver")]
+pub use {
+    alias::AliasResolver,
+    backend::{Backend, StoreFacts, TableFacts},
+    catalog::{Catalog, Mark, Scan, Table, TableRow},
+    credential::{AuthAnswer, Authenticator, CredentialResolver, CredentialRow, Refusal},
+    editor::{Applied, Change, EditCause, EditError, Editor, TableOptions},
+    lookup::Lookup,
+    mailbox::MailboxResolver,
+    virtuals::VirtualResolver,
+};
+#[cfg(feature = "password")]
+pub use password::Secret;
