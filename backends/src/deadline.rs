@@ -1,6 +1,7 @@
 //! The outermost layer: whatever a store does, its caller gets an answer or an error by the deadline.
 
 use async_trait::async_trait;
+use qmail_lookup_core::rules::Ask;
 use qmail_lookup_core::{
     AliasKey, AliasResolver, AliasRow, AuthAnswer, Authenticator, Backend, Catalog, Deadline, Editor, ErrorKind, Host,
     HostRow, LookupError, MailboxResolver, MailboxRow, Secret, StoreFacts, Username, VirtualKey, VirtualResolver,
@@ -92,6 +93,10 @@ impl Backend for DeadlineLayer {
 
     async fn facts(&self, by: Deadline) -> Result<StoreFacts, LookupError> {
         self.within(by, self.inner.facts(by)).await
+    }
+
+    fn query_text(&self, ask: &Ask) -> String {
+        self.inner.query_text(ask)
     }
 
     fn catalog(&self) -> Option<&dyn Catalog> {

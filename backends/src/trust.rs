@@ -2,6 +2,7 @@
 //! everybody. No "none" leaves this layer before the store has proved itself.
 
 use async_trait::async_trait;
+use qmail_lookup_core::rules::Ask;
 use qmail_lookup_core::{
     AliasKey, AliasResolver, AliasRow, AuthAnswer, Authenticator, Backend, Catalog, Deadline, Editor, ErrorKind, Host,
     HostRow, LookupError, MailboxResolver, MailboxRow, Refusal, Secret, StoreFacts, Username, VirtualKey,
@@ -159,6 +160,10 @@ impl Backend for Trust {
 
     async fn facts(&self, by: Deadline) -> Result<StoreFacts, LookupError> {
         self.inner.facts(by).await
+    }
+
+    fn query_text(&self, ask: &Ask) -> String {
+        self.inner.query_text(ask)
     }
 
     fn catalog(&self) -> Option<&dyn Catalog> {

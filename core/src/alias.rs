@@ -1,10 +1,10 @@
 //! Alias rows: delivery instructions, as the lines of a dot-qmail file would be (rules A2, A3, A6).
 
-#[cfg(feature = "resolver")]
-use crate::{Deadline, LookupError, key::AliasKey};
 use crate::error::{Misconfiguration, printable};
 use crate::mailbox::Cell;
 use crate::settings::{AliasPaths, AliasPrograms, RuleSettings};
+#[cfg(feature = "resolver")]
+use crate::{Deadline, LookupError, key::AliasKey};
 
 /// One row of table alias, cells as stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,7 +59,11 @@ impl Instruction {
 ///
 /// # Errors
 /// The first row that rule A2 calls a misconfiguration or rule A6 refuses.
-pub fn instructions(rows: &[AliasRow], home: &[u8], settings: &RuleSettings) -> Result<Vec<Instruction>, Misconfiguration> {
+pub fn instructions(
+    rows: &[AliasRow],
+    home: &[u8],
+    settings: &RuleSettings,
+) -> Result<Vec<Instruction>, Misconfiguration> {
     let mut read = rows
         .iter()
         .map(|row| Ok((row.seq_number()?, row.instruction(home, settings)?)))
@@ -115,21 +119,34 @@ impl AliasRow {
             _ => {
                 let address = if host.is_empty() { user.to_vec() } else { [user, b"@", host].concat() };
                 if user.first().is_some_and(|b| b"./|&+#".contains(b)) {
-                    return Err(bad("alias_username", "a forward may not begin with . / | & + or #; put the first character of a delivery instruction alone into alias_username"));
+                    return Err(bad(
+                        "alias_username",
+                        "a forward may not begin with . / | & + or #; put the first character of a delivery instruction alone into alias_username",
+                    ));
                 }
                 if !address.iter().all(|b| (0x21..=0x7E).contains(b)) {
-                    return Err(bad("alias_username", "the forward holds a blank, a control character or a byte above 0x7E"));
+                    return Err(bad(
+                        "alias_username",
+                        "the forward holds a blank, a control character or a byte above 0x7E",
+                    ));
                 }
                 Ok(Instruction::Forward(address))
             }
         }
     }
 
-    fn program_or_path(&self, text: Vec<u8>, home: &[u8], settings: &RuleSettings) -> Result<Instruction, Misconfiguration> {
+    fn program_or_path(
+        &self,
+        text: Vec<u8>,
+        home: &[u8],
+        settings: &RuleSettings,
+    ) -> Result<Instruction, Misconfiguration> {
         if let Some(program) = text.strip_prefix(b"|") {
             return match settings.alias_programs {
                 AliasPrograms::Allow => Ok(Instruction::Program(program.to_vec())),
-                AliasPrograms::Deny => Err(self.bad("A6", "alias_username", "programs are not allowed (rules.alias_programs)")),
+                AliasPrograms::Deny => {
+                    Err(self.bad("A6", "alias_username", "programs are not allowed (rules.alias_programs)"))
+                }
             };
         }
         if settings.alias_paths == AliasPaths::Home && !is_below(&text, home) {
@@ -175,7 +192,13 @@ mod tests {
 
     fn row(user: &str, host: &str) -> AliasRow {
         let cell = |s: &str| Some(s.as_bytes().to_vec());
-        AliasRow { username: cell("iain"), alias: cell("x"), alias_username: cell(user), alias_host: cell(host), seq: None }
+        AliasRow {
+            username: cell("iain"),
+            alias: cell("x"),
+            alias_username: cell(user),
+            alias_host: cell(host),
+            seq: None,
+        }
     }
 
     fn line(user: &str, host: &str) -> Result<String, &'static str> {
@@ -197,8 +220,22 @@ mod tests {
         for (user, host, want) in good {
             assert_eq!(line(user, host).as_deref(), Ok(want));
         }
-        let bad = [("", ""), ("", "x.org"), (".", ""), ("/", ""), ("|", " "), ("./Maildir/", ""), ("&a", "b"),
-            ("#a", "b"), ("+list", ""), ("a b", "c"), ("a", "b\tc"), ("ïain", "b"), ("a\n", "b"), (".", "/a\0")];
+        let bad = [
+            ("", ""),
+            ("", "x.org"),
+            (".", ""),
+            ("/", ""),
+            ("|", " "),
+            ("./Maildir/", ""),
+            ("&a", "b"),
+            ("#a", "b"),
+            ("+list", ""),
+            ("a b", "c"),
+            ("a", "b\tc"),
+            ("ïain", "b"),
+            ("a\n", "b"),
+            (".", "/a\0"),
+        ];
         for (user, host) in bad {
             assert_eq!(line(user, host), Err("A2"), "{user:?} {host:?}");
         }
@@ -207,7 +244,8 @@ mod tests {
     #[test]
     fn order_is_seq_or_else_programs_mailboxes_forwards_and_duplicates_stay() {
         let settings = RuleSettings::default();
-        let mut rows = vec![row("z", "z.org"), row(".", "/Maildir/"), row("z", "z.org"), row("|", "true"), row("a", "z.org")];
+        let mut rows =
+            vec![row("z", "z.org"), row(".", "/Maildir/"), row("z", "z.org"), row("|", "true"), row("a", "z.org")];
         let lines = |rows: &[AliasRow]| -> Vec<String> {
             let read = instructions(rows, b"/h", &settings).unwrap();
             read.iter().map(|i| String::from_utf8(i.to_line()).unwrap()).collect()
@@ -223,7 +261,11 @@ mod tests {
 
     #[test]
     fn the_settings_can_refuse_programs_and_paths_out_of_the_home() {
-        let strict = RuleSettings { alias_programs: AliasPrograms::Deny, alias_paths: AliasPaths::Home, ..RuleSettings::default() };
+        let strict = RuleSettings {
+            alias_programs: AliasPrograms::Deny,
+            alias_paths: AliasPaths::Home,
+            ..RuleSettings::default()
+        };
         let read = |user, host| row(user, host).instruction(b"/home/iain", &strict).map_err(|bad| bad.rule);
         assert_eq!(read("|", "true"), Err("A6"));
         for out in ["home/iainx/M", "etc/passwd", "home/iain/../bob/M"] {

@@ -5,6 +5,7 @@ use crate::catalog::{Catalog, Table};
 use crate::credential::Authenticator;
 use crate::editor::Editor;
 use crate::mailbox::MailboxResolver;
+use crate::rules::Ask;
 use crate::virtuals::VirtualResolver;
 use crate::{Deadline, LookupError};
 
@@ -40,6 +41,11 @@ pub trait Backend: MailboxResolver + AliasResolver + VirtualResolver {
     /// # Errors
     /// If the store could not be asked.
     async fn facts(&self, by: Deadline) -> Result<StoreFacts, LookupError>;
+
+    /// How this store would be asked, for people to read: the statement or filter, with the keys.
+    fn query_text(&self, ask: &Ask) -> String {
+        format!("{ask:?}")
+    }
 
     /// Reads whole tables, if the store can.
     fn catalog(&self) -> Option<&dyn Catalog> {

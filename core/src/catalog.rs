@@ -105,13 +105,29 @@ impl TableRow {
             Self::Mailbox(row) => {
                 let m = &row.mailbox;
                 let password = row.password.as_ref().map(crate::password::Secret::expose);
-                vec![m.username.as_deref(), m.uid.as_deref(), m.gid.as_deref(), m.home.as_deref(), password,
-                     row.password_type.as_deref(), m.suspended.as_deref()]
+                vec![
+                    m.username.as_deref(),
+                    m.uid.as_deref(),
+                    m.gid.as_deref(),
+                    m.home.as_deref(),
+                    password,
+                    row.password_type.as_deref(),
+                    m.suspended.as_deref(),
+                ]
             }
-            Self::Alias(row) => vec![row.username.as_deref(), row.alias.as_deref(), row.alias_username.as_deref(),
-                                     row.alias_host.as_deref(), row.seq.as_deref()],
-            Self::Virtual(row) => vec![row.virtual_host.as_deref(), row.virtual_username.as_deref(),
-                                       row.username.as_deref(), row.ext.as_deref()],
+            Self::Alias(row) => vec![
+                row.username.as_deref(),
+                row.alias.as_deref(),
+                row.alias_username.as_deref(),
+                row.alias_host.as_deref(),
+                row.seq.as_deref(),
+            ],
+            Self::Virtual(row) => vec![
+                row.virtual_host.as_deref(),
+                row.virtual_username.as_deref(),
+                row.username.as_deref(),
+                row.ext.as_deref(),
+            ],
             Self::Rcpthosts(row) => vec![row.host.as_deref()],
         }
     }
@@ -134,10 +150,17 @@ impl TableRow {
                 Self::Mailbox(row)
             }
             Table::Alias => Self::Alias(AliasRow {
-                username: next(), alias: next(), alias_username: next(), alias_host: next(), seq: next(),
+                username: next(),
+                alias: next(),
+                alias_username: next(),
+                alias_host: next(),
+                seq: next(),
             }),
             Table::Virtual => Self::Virtual(VirtualRow {
-                virtual_host: next(), virtual_username: next(), username: next(), ext: next(),
+                virtual_host: next(),
+                virtual_username: next(),
+                username: next(),
+                ext: next(),
             }),
             Table::Rcpthosts => Self::Rcpthosts(HostRow { host: next() }),
         }

@@ -1,6 +1,5 @@
 //! Who may log in (rules P1 to P5).
 
-use crate::error::printable;
 use crate::key::Username;
 use crate::mailbox::{Cell, Mailbox, MailboxRow};
 use crate::password::{self, Secret};
@@ -83,7 +82,12 @@ pub trait Authenticator: Send + Sync {
 ///
 /// # Errors
 /// Two rows for one name, or a row that rule K3 refuses although its password is right.
-pub fn judge(who: &Username, rows: &[CredentialRow], offered: &Secret, settings: &RuleSettings) -> Result<AuthAnswer, LookupError> {
+pub fn judge(
+    who: &Username,
+    rows: &[CredentialRow],
+    offered: &Secret,
+    settings: &RuleSettings,
+) -> Result<AuthAnswer, LookupError> {
     let mut matching = rows.iter().filter(|row| who.matches(row.mailbox.username.as_deref()));
     let Some(row) = matching.next() else { return Ok(AuthAnswer::Refused(Refusal::Unknown)) };
     if matching.next().is_some() {
@@ -99,10 +103,4 @@ pub fn judge(who: &Username, rows: &[CredentialRow], offered: &Secret, settings:
         password::Verdict::Unusable => AuthAnswer::Refused(Refusal::UnusablePassword),
         password::Verdict::Unverifiable(_) => AuthAnswer::Refused(Refusal::Unverifiable),
     })
-}
-
-/// The key of a row in messages.
-#[must_use]
-pub(crate) fn shown(name: &Username) -> String {
-    printable(name.as_bytes())
 }

@@ -135,7 +135,14 @@ mod tests {
 
     #[test]
     fn six_fields_end_in_nul_each() {
-        let fields = SixFields { user: b"iain".into(), uid: 800, gid: 100, home: b"/home/mail/iain".into(), dash: b"-".into(), ext: b"Slow".into() };
+        let fields = SixFields {
+            user: b"iain".into(),
+            uid: 800,
+            gid: 100,
+            home: b"/home/mail/iain".into(),
+            dash: b"-".into(),
+            ext: b"Slow".into(),
+        };
         assert_eq!(fields.encode().unwrap(), b"iain\x00800\x00100\0/home/mail/iain\0-\0Slow\0");
         assert!(SixFields { ext: b"a\0b".into(), ..fields.clone() }.encode().is_err());
         assert!(SixFields { ext: vec![b'a'; SIX_FIELDS_MAX], ..fields }.encode().is_err());

@@ -1,11 +1,11 @@
 //! A mailbox: the account that ends up with the message.
 
-#[cfg(feature = "resolver")]
-use crate::{Deadline, LookupError};
 use crate::error::{Misconfiguration, printable};
 use crate::key::Username;
 use crate::limits::ID_MAX;
 use crate::settings::RuleSettings;
+#[cfg(feature = "resolver")]
+use crate::{Deadline, LookupError};
 
 /// A cell as stored: its bytes, or `None` for NULL, an absent attribute or a column the table does not have.
 pub type Cell = Option<Vec<u8>>;

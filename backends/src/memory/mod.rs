@@ -144,12 +144,8 @@ impl Backend for Memory {
 
     async fn facts(&self, _by: Deadline) -> Result<StoreFacts, LookupError> {
         let columns = |table: Table| table.columns().iter().map(|c| ((*c).to_owned(), "bytes".to_owned())).collect();
-        let tables = Table::ALL.map(|table| TableFacts {
-            table,
-            columns: columns(table),
-            engine: None,
-            indexed: Some(false),
-        });
+        let tables =
+            Table::ALL.map(|table| TableFacts { table, columns: columns(table), engine: None, indexed: Some(false) });
         Ok(StoreFacts { server: self.place(), local: true, tables: tables.into(), ..StoreFacts::default() })
     }
 

@@ -1,0 +1,134 @@
+//! How a mailbox's mail is delivered (rules A1, A4, A5, P3).
+
+use super::Stop;
+use super::facts::Facts;
+use super::local::Route;
+use crate::alias::{AliasRow, Instruction, instructions};
+use crate::error::printable;
+use crate::key::{AliasKey, Ext, Username};
+use crate::settings::SuspendedMail;
+
+/// The bounce for a recipient that does not exist, in qmail's words.
+pub const NO_MAILBOX: &str = "Sorry, no mailbox here by that name. (#5.1.1)";
+
+/// Which rows matched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Set {
+    /// Those of the extension itself.
+    Exact,
+    /// Those of alias `@`.
+    Default,
+}
+
+/// Whether `-owner` and `-owner-default` exist as rows (rule A5); files may say so too.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnerFlags {
+    /// The row `EXT-owner`.
+    pub owner: bool,
+    /// The row `EXT-owner-default`.
+    pub owner_default: bool,
+}
+
+/// What happens to the mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// These instructions, in order.
+    Rows {
+        /// Which rows they are.
+        set: Set,
+        /// At least one.
+        instructions: Vec<Instruction>,
+        /// See [`OwnerFlags`].
+        owner: OwnerFlags,
+    },
+    /// There are no rows: qmail's own files decide (rule A4).
+    Files {
+        /// See [`OwnerFlags`].
+        owner: OwnerFlags,
+    },
+    /// A bounce with this text.
+    Bounce(&'static str),
+    /// A deferral with this text.
+    Defer(&'static str),
+}
+
+/// Decides the delivery of a route. `alias_home` is the home of the alias user.
+pub(super) fn delivery(facts: &Facts<'_>, route: &Route, alias_home: &[u8]) -> Result<Delivery, Stop> {
+    let alias_user = Username::new(facts.settings.alias_user.as_bytes());
+    match route {
+        Route::Unknown => Ok(Delivery::Bounce(NO_MAILBOX)),
+        Route::Forward(address) => {
+            let instructions = vec![Instruction::Forward(address.clone())];
+            Ok(Delivery::Rows { set: Set::Exact, instructions, owner: OwnerFlags::default() })
+        }
+        Route::Mailbox { mailbox, dash, ext } => {
+            let policy = facts.settings.suspended_mail;
+            if mailbox.suspended && policy != SuspendedMail::Deliver {
+                facts.note("P3", format!("mailbox {} is suspended", mailbox.username));
+                return Ok(match policy {
+                    SuspendedMail::Bounce => Delivery::Bounce("Sorry, this mailbox is suspended. (#5.2.1)"),
+                    _ => Delivery::Defer("Mailbox is suspended. (#4.2.1)"),
+                });
+            }
+            rows(facts, &mailbox.username, dash, ext, None, &mailbox.home)
+        }
+        Route::AliasUser { ext, address } => match alias_user {
+            Some(user) => rows(facts, &user, b"-", ext, address.as_ref(), alias_home),
+            None => Ok(Delivery::Files { owner: OwnerFlags::default() }),
+        },
+        // If no system user has the name, the stock program ends at the alias user with the whole local part.
+        Route::Stock { local } => match alias_user {
+            Some(user) => rows(facts, &user, b"-", local, None, alias_home),
+            None => Ok(Delivery::Files { owner: OwnerFlags::default() }),
+        },
+    }
+}
+
+/// The instructions of `(user, ext)`: exact rows, then those of `address`, then those of `@` (rule A1). Everything is
+/// asked for at once.
+fn rows(
+    facts: &Facts<'_>,
+    user: &Username,
+    dash: &[u8],
+    ext: &[u8],
+    address: Option<&Ext>,
+    home: &[u8],
+) -> Result<Delivery, Stop> {
+    let suffixed = |suffix: &[u8]| {
+        let whole = [dash, ext, suffix].concat();
+        Ext::new(whole.strip_prefix(b"-").unwrap_or(&whole))
+    };
+    let exact = Ext::new(ext);
+    let catch_all = Ext::new(b"@").filter(|_| !ext.is_empty());
+    let (owner, owner_default) = (suffixed(b"-owner"), suffixed(b"-owner-default"));
+    let mut wanted: Vec<Ext> = Vec::new();
+    for key in
+        [exact.as_ref(), address, catch_all.as_ref(), owner.as_ref(), owner_default.as_ref()].into_iter().flatten()
+    {
+        if !wanted.contains(key) {
+            wanted.push(key.clone());
+        }
+    }
+    let keys = wanted.into_iter().map(|alias| AliasKey { username: user.clone(), alias }).collect();
+    let all = facts.aliases("A1", keys)?;
+    let of = |key: Option<&Ext>| -> Vec<AliasRow> {
+        let matches = |row: &&AliasRow| {
+            key.is_some_and(|key| user.matches(row.username.as_deref()) && key.matches(row.alias.as_deref()))
+        };
+        all.iter().filter(matches).cloned().collect()
+    };
+    let flags =
+        OwnerFlags { owner: !of(owner.as_ref()).is_empty(), owner_default: !of(owner_default.as_ref()).is_empty() };
+    let choices = [(exact.as_ref(), Set::Exact), (address, Set::Exact), (catch_all.as_ref(), Set::Default)];
+    for (key, set) in choices {
+        let found = of(key);
+        if !found.is_empty() {
+            let instructions = instructions(&found, home, facts.settings)?;
+            let name = key.map(Ext::as_str).unwrap_or_default();
+            facts.note("A1", format!("{} row(s) of alias '{name}' of {user}", found.len()));
+            return Ok(Delivery::Rows { set, instructions, owner: flags });
+        }
+    }
+    facts.note("A4", format!("no alias rows for '{}' of {user}: qmail's own files decide", printable(ext)));
+    Ok(Delivery::Files { owner: flags })
+}
