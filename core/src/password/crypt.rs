@@ -106,7 +106,11 @@ fn whole(family: Family, rest: &[u8]) -> Result<(), Reason> {
         _ => 43,
     };
     let hash = rest.rsplit(|&b| b == b'$').next().unwrap_or_default();
-    if hash.len() == want && hash.iter().all(|&b| crypt_cost::value(b).is_some()) {
+    let sound = |b: &u8| match family {
+        Family::Nt => matches!(b, b'0'..=b'9' | b'a'..=b'f'),
+        _ => crypt_cost::value(*b).is_some(),
+    };
+    if hash.len() == want && hash.iter().all(sound) {
         return Ok(());
     }
     Err(if hash.len() < want { "shorter than a hash of its kind: cut off?" } else { "not a hash of its kind" })

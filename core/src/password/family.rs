@@ -22,7 +22,7 @@ pub enum Family {
     Sha512Crypt,
     /// crypt(3) `$2a$`, `$2b$`, `$2x$`, `$2y$`. Only the first 72 bytes of the password count.
     Bcrypt,
-    /// crypt(3) `$3$`, the NT hash: no salt.
+    /// crypt(3) `$3$`, the NT hash: no salt. Bytes above 127 are taken for Latin-1, so other programs may differ there.
     Nt,
     /// crypt(3) `$y$`.
     Yescrypt,

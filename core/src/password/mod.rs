@@ -2,11 +2,11 @@
 //!
 //! | password_type | stored value | file |
 //! |---|---|---|
-//! | `Password` | the password, never a hash | [`plain`] |
-//! | `Password` | `{SCHEME}value`, as in LDAP's userPassword | [`ldap_scheme`], [`salted`] |
-//! | `Crypt-Password` | crypt(3), or argon2 | [`crypt`] with [`crypt_cost`] and [`libcrypt`], [`argon2`] |
-//! | `MySQL-Password` | `*` and 40 hex digits, or 16 hex digits | [`mysql`] |
-//! | none | `$id$`, `*` and 40 hex digits, `{SCHEME}`; all else is refused | [`shape`] |
+//! | `Password` | the password, never a hash | `plain.rs` |
+//! | `Password` | `{SCHEME}value`, as in LDAP's userPassword | `ldap_scheme.rs`, `salted.rs` |
+//! | `Crypt-Password` | crypt(3), or argon2 | `crypt.rs` with `crypt_cost.rs` and `libcrypt.rs`, `argon2.rs` |
+//! | `MySQL-Password` | `*` and 40 hex digits, or 16 hex digits | `mysql.rs` |
+//! | none | `$id$`, `*` and 40 hex digits, `{SCHEME}`; all else is refused | `shape.rs` |
 //!
 //! A value is first read: its form, its length, its cost. Only then is anything hashed.
 

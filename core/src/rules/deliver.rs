@@ -86,7 +86,7 @@ pub(super) fn delivery(facts: &Facts<'_>, route: &Route, alias_home: &[u8]) -> R
 
 /// The instructions of `(user, ext)`: exact rows, then those of `address`, then those of `@` (rule A1). Everything is
 /// asked for at once.
-fn rows(
+pub(super) fn rows(
     facts: &Facts<'_>,
     user: &Username,
     dash: &[u8],

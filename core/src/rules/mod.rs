@@ -11,6 +11,8 @@ mod facts;
 mod local;
 mod login;
 mod rcpthost;
+mod shown;
+mod single;
 mod virtual_host;
 
 #[cfg(test)]
@@ -22,6 +24,8 @@ pub use facts::{Facts, Note};
 pub use local::{Getpw, Route, candidates};
 pub use login::Login;
 pub use rcpthost::Accepted;
+pub use shown::shown;
+pub use single::{Instructions, OneMailbox};
 
 use crate::alias::AliasRow;
 use crate::error::Misconfiguration;

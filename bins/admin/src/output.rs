@@ -1,0 +1,132 @@
+//! What the tool prints: text for people, or one JSON value for scripts. Trouble is one line on standard error.
+
+use crate::exit::Exit;
+use qmail_lookup_config::ConfigError;
+use qmail_lookup_core::LookupError;
+use serde_json::{Value, json};
+use std::io::{self, Write};
+
+/// Trouble that ends a verb.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    kind: &'static str,
+    place: String,
+    what: String,
+    help: Option<String>,
+}
+
+impl Failure {
+    /// It is not known, for a reason that no store gave.
+    pub(crate) fn temporary(what: impl Into<String>) -> Self {
+        Self { exit: Exit::Temporary, kind: "temporary", place: String::new(), what: what.into(), help: None }
+    }
+
+    /// Wrong usage.
+    pub(crate) fn usage(what: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, kind: "usage", place: String::new(), what: what.into(), help: None }
+    }
+
+    /// As one line, and for JSON.
+    pub(crate) fn line(&self) -> String {
+        let place = if self.place.is_empty() { String::new() } else { format!("{}: ", self.place) };
+        let help = self.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
+        format!("{place}{}{help}", self.what).replace('\n', " ")
+    }
+
+    pub(crate) fn to_json(&self) -> Value {
+        json!({ "kind": self.kind, "place": self.place, "what": self.what, "help": self.help })
+    }
+}
+
+impl From<LookupError> for Failure {
+    fn from(error: LookupError) -> Self {
+        Self {
+            exit: Exit::Temporary,
+            kind: error.kind().as_str(),
+            place: error.place().to_owned(),
+            what: error.what().to_owned(),
+            help: error.help().map(str::to_owned),
+        }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self {
+            exit: Exit::Usage,
+            kind: "configuration",
+            place: String::new(),
+            what: error.to_string(),
+            help: None,
+        }
+    }
+}
+
+/// Where a verb's result goes.
+pub(crate) struct Output {
+    json: bool,
+    out: io::BufWriter<io::Stdout>,
+    broken: bool,
+}
+
+impl Output {
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json, out: io::BufWriter::new(io::stdout()), broken: false }
+    }
+
+    /// True if the result is to be one JSON value.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// One line of text; bytes of the store pass through as they are.
+    pub(crate) fn line(&mut self, text: impl AsRef<[u8]>) {
+        self.raw(&[text.as_ref(), b"\n"].concat());
+    }
+
+    /// Bytes as they are.
+    pub(crate) fn raw(&mut self, bytes: &[u8]) {
+        self.broken |= self.out.write_all(bytes).is_err();
+    }
+
+    /// The result: `value` for scripts, else `text` for people.
+    pub(crate) fn result(&mut self, value: &Value, text: impl FnOnce(&mut Self)) {
+        if self.json {
+            self.line(value.to_string());
+        } else {
+            text(self);
+        }
+    }
+
+    /// Names and values in two columns.
+    pub(crate) fn pairs(&mut self, pairs: &[(&str, String)]) {
+        let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        for (name, value) in pairs {
+            self.line(format!("{name:width$}  {value}").trim_end());
+        }
+    }
+
+    /// One line on standard error.
+    pub(crate) fn complain(&self, text: &str) {
+        let _ = writeln!(io::stderr(), "qmail-lookup: {text}");
+    }
+
+    /// Ends the run: prints trouble, flushes, and decides the exit status. What could not be written is never a yes.
+    pub(crate) fn finish(&mut self, outcome: Result<Exit, Failure>) -> Exit {
+        let exit = outcome.unwrap_or_else(|failure| {
+            self.complain(&failure.line());
+            if self.json {
+                self.line(json!({ "result": "error", "error": failure.to_json() }).to_string());
+            }
+            failure.exit
+        });
+        self.broken |= self.out.flush().is_err();
+        if self.broken && exit == Exit::Yes { Exit::Temporary } else { exit }
+    }
+}
+
+/// Bytes as text for people and JSON; what is no UTF-8 is replaced.
+pub(crate) fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

@@ -1,0 +1,66 @@
+//! What a verb works with: the configuration, the opened stores, and one deadline for the whole question.
+
+use crate::cli::Cli;
+use crate::output::{Failure, Output};
+use qmail_lookup_backends::registry::Registry;
+use qmail_lookup_config::{Config, Sources, Stores, load};
+use qmail_lookup_core::{Deadline, Lookup};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+
+/// See the module.
+pub(crate) struct Session {
+    pub(crate) config: Config,
+    pub(crate) stores: Stores,
+    pub(crate) lookup: Lookup,
+    pub(crate) by: Deadline,
+}
+
+/// Reads the configuration that the options choose, and passes its warnings on.
+///
+/// # Errors
+/// If it cannot be used.
+pub(crate) fn configuration(cli: &Cli, registry: &Registry) -> Result<Config, Failure> {
+    let sources = Sources {
+        config: cli.config.clone(),
+        sqlserver: cli.sqlserver.clone(),
+        store_url: cli.store.clone(),
+        ..Sources::from_environment()
+    };
+    Ok(load(&sources, registry)?)
+}
+
+impl Session {
+    /// Opens the stores; connects to nothing.
+    ///
+    /// # Errors
+    /// If the configuration cannot be used.
+    pub(crate) fn open(cli: &Cli, registry: &Registry, output: &Output) -> Result<Self, Failure> {
+        let config = configuration(cli, registry)?;
+        for warning in &config.warnings {
+            output.complain(&format!("warning: {warning}"));
+        }
+        Self::of(config, registry)
+    }
+
+    /// Opens the stores of a configuration.
+    ///
+    /// # Errors
+    /// If a store's settings cannot be used.
+    pub(crate) fn of(config: Config, registry: &Registry) -> Result<Self, Failure> {
+        let stores = config.open(registry)?;
+        let lookup = Lookup {
+            mailbox: Arc::clone(&stores.mailbox),
+            alias: Arc::clone(&stores.alias),
+            virtuals: Arc::clone(&stores.virtuals),
+            settings: Arc::clone(&config.rules),
+        };
+        let by = Deadline::after(config.deadline);
+        Ok(Self { config, stores, lookup, by })
+    }
+
+    /// Home of the alias user, as qmail lays it out.
+    pub(crate) fn alias_home(&self) -> Vec<u8> {
+        self.config.qmail.join("alias").as_os_str().as_bytes().to_vec()
+    }
+}

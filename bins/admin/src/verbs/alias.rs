@@ -1,0 +1,39 @@
+//! `alias USER [EXT]`: the delivery instructions of one set, as dot-qmail lines.
+
+use crate::exit::Exit;
+use crate::output::{Failure, Output, text};
+use crate::session::Session;
+use qmail_lookup_core::rules::{Delivery, Instructions, Set};
+use serde_json::json;
+
+pub(crate) async fn run(
+    session: &Session,
+    user: &str,
+    ext: Option<&str>,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let ext = ext.unwrap_or_default();
+    let question = Instructions {
+        username: user.as_bytes().to_vec(),
+        ext: ext.as_bytes().to_vec(),
+        alias_home: session.alias_home(),
+    };
+    let Some(Delivery::Rows { set, instructions, owner }) = session.lookup.decide(question, session.by).await? else {
+        let value = json!({ "result": "none", "username": user, "ext": ext, "instructions": [] });
+        let what = format!("no alias rows for '{ext}' of {user}: qmail's own files decide");
+        output.result(&value, |out| out.line(what));
+        return Ok(Exit::No);
+    };
+    let lines: Vec<_> = instructions.iter().map(|i| text(&i.to_line())).collect();
+    let value = json!({
+        "result": "rows", "username": user, "ext": ext, "instructions": lines,
+        "set": match set { Set::Exact => "exact", Set::Default => "default" },
+        "owner": owner.owner, "owner_default": owner.owner_default,
+    });
+    output.result(&value, |out| {
+        for instruction in &instructions {
+            out.line(instruction.to_line());
+        }
+    });
+    Ok(Exit::Yes)
+}

@@ -1,0 +1,212 @@
+//! What is unwise or wrong about the facts that a store told.
+
+use qmail_lookup_config::Config;
+use qmail_lookup_core::{Backend, Deadline, ErrorKind, StoreFacts, Table, TableFacts, Username};
+use serde_json::{Value, json};
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Level {
+    Ok,
+    Warn,
+    Bad,
+}
+
+/// One line of the report.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Finding {
+    pub(super) level: Level,
+    subject: String,
+    what: String,
+    help: String,
+}
+
+impl Finding {
+    fn new(level: Level, subject: &str, what: impl Into<String>, help: impl Into<String>) -> Self {
+        Self { level, subject: subject.to_owned(), what: what.into(), help: help.into() }
+    }
+
+    fn ok(subject: &str, what: impl Into<String>) -> Self {
+        Self::new(Level::Ok, subject, what, "")
+    }
+
+    fn warn(subject: &str, what: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::new(Level::Warn, subject, what, help)
+    }
+
+    pub(super) fn bad(subject: &str, what: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::new(Level::Bad, subject, what, help)
+    }
+
+    fn word(&self) -> &'static str {
+        match self.level {
+            Level::Ok => "ok",
+            Level::Warn => "warning",
+            Level::Bad => "bad",
+        }
+    }
+
+    pub(super) fn line(&self) -> String {
+        let help = if self.help.is_empty() { String::new() } else { format!(" ({})", self.help) };
+        format!("{:8} {}: {}{help}", self.word(), self.subject, self.what)
+    }
+
+    pub(super) fn to_json(&self) -> Value {
+        json!({ "level": self.word(), "subject": self.subject, "what": self.what, "help": self.help })
+    }
+}
+
+/// The configuration was read; its own warnings were printed before.
+pub(super) fn configuration(config: &Config) -> Finding {
+    match config.warnings.first() {
+        None => Finding::ok("configuration", config.describe()),
+        Some(first) => Finding::warn("configuration", first.to_string(), ""),
+    }
+}
+
+/// Everything about one store, which serves these roles.
+pub(super) fn store(facts: &StoreFacts, roles: &[&str], logins: bool) -> Vec<Finding> {
+    let mut findings = vec![Finding::ok("connection", format!("{} ({})", facts.server, facts.version))];
+    findings.push(match (&facts.tls, facts.local) {
+        (Some(protocol), _) => Finding::ok("tls", protocol.clone()),
+        (None, true) => Finding::ok("tls", "not needed: the connection stays on this machine"),
+        (None, false) => Finding::warn("tls", "rows and passwords cross the network unencrypted", "set store.tls = \"verify\""),
+    });
+    findings.extend(grants(&facts.grants));
+    let wanted = Table::ALL.into_iter().filter(|table| {
+        roles.contains(&match table {
+            Table::Mailbox => "mailbox",
+            Table::Alias => "alias",
+            Table::Virtual | Table::Rcpthosts => "virtual",
+        })
+    });
+    for table in wanted {
+        match facts.tables.iter().find(|found| found.table == table) {
+            Some(found) => findings.extend(columns(found, logins)),
+            None => findings.push(Finding::bad(
+                table.name(),
+                "the table is missing, or this user may not see it",
+                format!("qmail-lookup init, or GRANT SELECT on {table}"),
+            )),
+        }
+    }
+    findings
+}
+
+/// The FAQ: a user who only needs SELECT should only have SELECT.
+fn grants(grants: &[String]) -> Vec<Finding> {
+    if grants.is_empty() {
+        return Vec::new();
+    }
+    let more: Vec<_> = grants.iter().filter(|grant| !is_select_only(grant)).cloned().collect();
+    if more.is_empty() {
+        return vec![Finding::ok("grants", "SELECT only")];
+    }
+    let help = "lookups need SELECT only; revoke the rest, or use another user for changes";
+    more.into_iter().map(|grant| Finding::warn("grants", grant, help)).collect()
+}
+
+fn is_select_only(grant: &str) -> bool {
+    let upper = grant.to_ascii_uppercase();
+    let Some(rest) = upper.strip_prefix("GRANT ") else { return true };
+    let privileges = rest.split(" ON ").next().unwrap_or_default();
+    let mut depth = 0_u32;
+    let names = privileges.split(|c: char| {
+        match c {
+            '(' => depth += 1,
+            ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ',' && depth == 0
+    });
+    let option = upper.contains(" WITH GRANT OPTION");
+    names.map(|name| name.split('(').next().unwrap_or_default().trim()).all(|name| matches!(name, "SELECT" | "USAGE"))
+        && !option
+}
+
+fn columns(found: &TableFacts, logins: bool) -> Vec<Finding> {
+    let table = found.table;
+    let has = |column: &str| found.columns.iter().any(|(name, _)| name.eq_ignore_ascii_case(column));
+    let mut findings = Vec::new();
+    let missing: Vec<_> = table.columns().iter().copied().filter(|column| !has(column)).collect();
+    for column in missing.iter().filter(|column| !table.optional_columns().contains(column)) {
+        if logins || *column != "password" {
+            findings.push(Finding::bad(table.name(), format!("column {column} is missing"), "add it as documented"));
+        }
+    }
+    for column in missing.iter().filter(|column| table.optional_columns().contains(column)) {
+        let what = match *column {
+            "suspended" => "column suspended is missing: no mailbox can be suspended",
+            "password_type" => "column password_type is missing: only values that show their own form can log in",
+            // The documented table has none.
+            _ => continue,
+        };
+        findings.push(Finding::warn(table.name(), what, "add it as documented"));
+    }
+    if found.indexed == Some(false) {
+        let help = format!("add an index on {}", table.columns().get(..table.key_columns()).unwrap_or_default().join(", "));
+        findings.push(Finding::warn(table.name(), "every lookup reads the whole table", help));
+    }
+    if findings.is_empty() {
+        let engine = found.engine.as_ref().map(|engine| format!(", {engine}")).unwrap_or_default();
+        findings.push(Finding::ok(table.name(), format!("{} columns{engine}", found.columns.len())));
+    }
+    findings
+}
+
+/// Rule K4: does the store prove itself?
+pub(super) async fn canary(config: &Config, store: &dyn Backend, by: Deadline) -> Finding {
+    let help = "set store.canary to a mailbox that always exists";
+    // Any question whose answer is "none" makes the trust layer look for its proof.
+    let Some(nobody) = Username::new(b"qmail-lookup-check-nobody") else { return Finding::ok("canary", "") };
+    match (store.mailboxes(&[nobody], by).await, config.canary()) {
+        (Ok(_), Some(name)) => Finding::ok("canary", format!("mailbox {name} is there")),
+        (Ok(_), None) => Finding::warn("canary", "none is set: only an empty table is noticed, not a wrong one", help),
+        (Err(error), _) if error.kind() == ErrorKind::Misconfigured => {
+            Finding::bad("canary", error.what(), error.help().unwrap_or(help))
+        }
+        (Err(error), _) => Finding::bad("canary", error.to_string(), error.help().unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_select_is_all_that_lookups_need() {
+        for good in [
+            "GRANT USAGE ON *.* TO `qmail`@`localhost`",
+            "GRANT SELECT ON `qmail`.* TO `qmail`@`localhost`",
+            "GRANT SELECT (`uid`, `username`) ON `qmail`.`mailbox` TO `q`@`%`",
+        ] {
+            assert!(is_select_only(good), "{good}");
+        }
+        for more in [
+            "GRANT ALL PRIVILEGES ON `qmail`.* TO `q`@`%`",
+            "GRANT SELECT, INSERT ON `qmail`.* TO `q`@`%`",
+            "GRANT SELECT (`a`), UPDATE (`b`) ON `qmail`.`mailbox` TO `q`@`%`",
+            "GRANT SELECT ON *.* TO `q`@`%` WITH GRANT OPTION",
+        ] {
+            assert!(!is_select_only(more), "{more}");
+        }
+    }
+
+    #[test]
+    fn a_missing_column_is_bad_and_a_missing_optional_one_is_a_warning() {
+        let table = |columns: &[&str]| TableFacts {
+            table: Table::Mailbox,
+            columns: columns.iter().map(|c| ((*c).to_owned(), "text".to_owned())).collect(),
+            engine: None,
+            indexed: Some(true),
+        };
+        let levels = |columns: &[&str]| columns_levels(&table(columns));
+        assert_eq!(levels(Table::Mailbox.columns()), [Level::Ok]);
+        assert_eq!(levels(&["username", "uid", "gid", "home", "password", "password_type"]), [Level::Warn]);
+        assert_eq!(levels(&["username", "uid", "gid", "password", "password_type", "suspended"]), [Level::Bad]);
+    }
+
+    fn columns_levels(table: &TableFacts) -> Vec<Level> {
+        columns(table, true).into_iter().map(|finding| finding.level).collect()
+    }
+}

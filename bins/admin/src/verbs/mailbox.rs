@@ -1,0 +1,29 @@
+//! `mailbox USER`: one row of table mailbox, judged. Never the password.
+
+use crate::exit::Exit;
+use crate::output::{Failure, Output, text};
+use crate::session::Session;
+use qmail_lookup_core::rules::OneMailbox;
+use serde_json::json;
+
+pub(crate) async fn run(session: &Session, user: &str, output: &mut Output) -> Result<Exit, Failure> {
+    let found = session.lookup.decide(OneMailbox { name: user.as_bytes().to_vec() }, session.by).await?;
+    let Some(mailbox) = found else {
+        output.result(&json!({ "result": "none", "username": user }), |out| out.line(format!("no mailbox {user}")));
+        return Ok(Exit::No);
+    };
+    let value = json!({
+        "result": "mailbox", "username": mailbox.username.as_str(), "uid": mailbox.uid, "gid": mailbox.gid,
+        "home": text(&mailbox.home), "suspended": mailbox.suspended,
+    });
+    output.result(&value, |out| {
+        out.pairs(&[
+            ("username", mailbox.username.to_string()),
+            ("uid", mailbox.uid.to_string()),
+            ("gid", mailbox.gid.to_string()),
+            ("home", text(&mailbox.home)),
+            ("suspended", if mailbox.suspended { "yes" } else { "no" }.to_owned()),
+        ]);
+    });
+    Ok(Exit::Yes)
+}

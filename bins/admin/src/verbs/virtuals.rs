@@ -1,0 +1,31 @@
+//! `virtual ADDR`: who owns a virtual address, by table virtual alone.
+
+use crate::exit::Exit;
+use crate::output::{Failure, Output, text};
+use crate::session::Session;
+use qmail_lookup_core::rules::VirtualAddress;
+use serde_json::json;
+
+pub(crate) async fn run(session: &Session, address: &str, output: &mut Output) -> Result<Exit, Failure> {
+    if !address.contains('@') {
+        return Err(Failure::usage(format!("'{address}' is no address; write USER@HOST")));
+    }
+    let found = session.lookup.decide(VirtualAddress { address: address.as_bytes().to_vec() }, session.by).await?;
+    let Some(owner) = found else {
+        let value = json!({ "result": "none", "address": address });
+        output.result(&value, |out| out.line(format!("no virtual row for {address}")));
+        return Ok(Exit::No);
+    };
+    let value = json!({
+        "result": "virtual", "address": address, "host": owner.host.as_str(),
+        "username": owner.username.as_str(), "ext": text(&owner.ext),
+    });
+    output.result(&value, |out| {
+        out.pairs(&[
+            ("host", owner.host.to_string()),
+            ("username", owner.username.to_string()),
+            ("ext", text(&owner.ext)),
+        ]);
+    });
+    Ok(Exit::Yes)
+}
