@@ -4,7 +4,7 @@ use crate::key::Username;
 use crate::mailbox::{Cell, Mailbox, MailboxRow};
 use crate::password::{self, Secret};
 use crate::settings::RuleSettings;
-use crate::{Deadline, LookupError};
+use crate::{Deadline, ErrorKind, LookupError};
 
 /// A mailbox row with its password columns. Routing questions never fetch it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,5 +102,6 @@ pub fn judge(
         password::Verdict::Mismatch => AuthAnswer::Refused(Refusal::WrongPassword),
         password::Verdict::Unusable => AuthAnswer::Refused(Refusal::UnusablePassword),
         password::Verdict::Unverifiable(_) => AuthAnswer::Refused(Refusal::Unverifiable),
+        password::Verdict::NoAnswer(why) => return Err(LookupError::new(ErrorKind::Overloaded, "password", why)),
     })
 }

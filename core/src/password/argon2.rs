@@ -51,7 +51,7 @@ impl Argon2Hash {
         let mut computed = Zeroizing::new(vec![0; self.hash.len()]);
         match self.function.hash_password_into(offered, &self.salt, &mut computed) {
             Ok(()) => same(&self.hash, &computed),
-            Err(::argon2::Error::OutOfMemory) => Verdict::Unverifiable("no memory for this hash"),
+            Err(::argon2::Error::OutOfMemory) => Verdict::NoAnswer("no memory for this hash"),
             Err(_) => Verdict::Unverifiable(MALFORMED),
         }
     }

@@ -54,7 +54,7 @@ impl<'a> Crypted<'a> {
         }
         match libcrypt::crypt(offered, self.stored) {
             Ok(computed) => same(self.stored, &computed),
-            Err(why) => Verdict::Unverifiable(why),
+            Err(verdict) => verdict,
         }
     }
 }

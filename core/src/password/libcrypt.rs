@@ -1,15 +1,16 @@
 //! The system's crypt(3). The only foreign function of this crate.
 #![allow(unsafe_code)] // crypt_rn has no safe binding that builds without bindgen.
 
-use super::Reason;
+use super::Verdict;
 use zeroize::Zeroizing;
 
 /// Computes `crypt(phrase, setting)`; neither may hold a NUL.
 ///
 /// # Errors
-/// What the library refuses: a setting it does not know or finds malformed, a phrase that is too long, no memory.
+/// [`Verdict::Unverifiable`] for what the library refuses: a setting it does not know or finds malformed, a phrase
+/// that is too long. [`Verdict::NoAnswer`] without memory.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-pub(super) fn crypt(phrase: &[u8], setting: &[u8]) -> Result<Zeroizing<Vec<u8>>, Reason> {
+pub(super) fn crypt(phrase: &[u8], setting: &[u8]) -> Result<Zeroizing<Vec<u8>>, Verdict> {
     use std::ffi::{CStr, c_char, c_int, c_void};
 
     #[link(name = "crypt")]
@@ -29,7 +30,11 @@ pub(super) fn crypt(phrase: &[u8], setting: &[u8]) -> Result<Zeroizing<Vec<u8>>,
         unsafe { crypt_rn(phrase.as_ptr().cast(), setting.as_ptr().cast(), data.as_mut_ptr().cast(), DATA_BYTES) };
     if output.is_null() {
         let out_of_memory = std::io::Error::last_os_error().raw_os_error() == Some(libc::ENOMEM);
-        return Err(if out_of_memory { "no memory for this hash" } else { "crypt(3) refuses this hash" });
+        return Err(if out_of_memory {
+            Verdict::NoAnswer("no memory for this hash")
+        } else {
+            Verdict::Unverifiable("crypt(3) refuses this hash")
+        });
     }
     // SAFETY: not null, so it is the NUL-terminated string that crypt_rn has put into data, which is still alive.
     let output = unsafe { CStr::from_ptr(output) };
@@ -38,15 +43,15 @@ pub(super) fn crypt(phrase: &[u8], setting: &[u8]) -> Result<Zeroizing<Vec<u8>>,
 
 /// Without libxcrypt there is no crypt(3) that is thread-safe and refuses what it does not know.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub(super) fn crypt(_phrase: &[u8], _setting: &[u8]) -> Result<Zeroizing<Vec<u8>>, Reason> {
-    Err("this system has no libxcrypt")
+pub(super) fn crypt(_phrase: &[u8], _setting: &[u8]) -> Result<Zeroizing<Vec<u8>>, Verdict> {
+    Err(Verdict::Unverifiable("this system has no libxcrypt"))
 }
 
 /// A wiped copy of `bytes` with a NUL behind it.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn terminated(bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, Reason> {
+fn terminated(bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, Verdict> {
     if bytes.contains(&0) {
-        return Err("a NUL byte");
+        return Err(Verdict::Unverifiable("a NUL byte"));
     }
     let mut copy = Zeroizing::new(Vec::with_capacity(bytes.len() + 1)); // never grows, so leaves no copy behind
     copy.extend_from_slice(bytes);

@@ -3,7 +3,7 @@
 //! The times in comments are libcrypt's (argon2: the crate's, optimised) on one 2.5 GHz core: each cap stays near two
 //! seconds, and the defaults of mkpasswd, htpasswd, passlib, PHP, slappasswd and the argon2 tool are well below it.
 
-/// Longest offered password. Unit: bytes. Source: checkpassword's frame holds 512 (qmail-interfaces 9).
+/// Longest offered password. Unit: bytes. Source: checkpassword's descriptor 3 carries at most 512.
 pub const OFFERED_MAX: usize = 512;
 
 /// Longest stored value that is looked at. Unit: bytes. Source: crypt(3)'s longest is 384, LDAP's `{SSHA512}` and

@@ -46,6 +46,8 @@ pub enum Verdict {
     Unusable,
     /// The stored value cannot be verified; the text says why, never the value.
     Unverifiable(&'static str),
+    /// It could not be found out now; trying again may help.
+    NoAnswer(&'static str),
 }
 
 /// Compares `offered` with `stored`, whose form `password_type` names (any case; `None` if the table has no such

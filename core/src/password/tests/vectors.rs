@@ -92,6 +92,18 @@ fn one_changed_character_of_the_hash_is_no_match() {
 }
 
 #[test]
+fn argon2_without_a_version_is_version_1_0() {
+    let mut seen = 0;
+    for v in VECTORS.iter().filter(|v| v.by.starts_with("argon2")) {
+        let expected = if v.by == "argon2 -v 10" { Verdict::Match } else { Verdict::Mismatch };
+        let stored = v.stored.replacen("v=16$", "", 1).replacen("v=19$", "", 1);
+        assert_eq!(verify(&stored, Some(v.of), v.password), expected, "{stored}");
+        seen += usize::from(expected == Verdict::Match);
+    }
+    assert!(seen > 0);
+}
+
+#[test]
 fn threads_do_not_disturb_each_other() {
     std::thread::scope(|scope| {
         for part in 0..4 {
