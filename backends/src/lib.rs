@@ -8,6 +8,8 @@ pub mod authenticate;
 pub mod deadline;
 pub mod memory;
 pub mod registry;
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+mod inlined;
 pub mod trust;
 
 #[cfg(feature = "mysql")]

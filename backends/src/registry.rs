@@ -36,13 +36,16 @@ pub struct SettingsError {
     pub known: &'static [&'static str],
 }
 
+/// Opens a store from its settings. Connects to nothing.
+pub type Open = fn(Settings, &OpenContext) -> Result<Arc<dyn Backend>, SettingsError>;
+
 /// One kind of store.
 #[derive(Clone, Copy)]
 pub struct Entry {
     /// Name in `store.kind`, and scheme of its URLs.
     pub kind: &'static str,
-    /// Opens a store. Connects to nothing.
-    pub open: fn(Settings, &OpenContext) -> Result<Arc<dyn Backend>, SettingsError>,
+    /// See [`Open`].
+    pub open: Open,
     /// Reads the part of a `--store` URL after `KIND:` as settings. A password in it is refused.
     pub from_url: fn(&str) -> Result<Settings, SettingsError>,
     /// The statements that make the tables, for people to read.

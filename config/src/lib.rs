@@ -1,1 +1,112 @@
-//! Configuration.
+//! Configuration of qmail-lookup: one TOML file, or `control/sqlserver` alone, and the environment.
+//!
+//! | what | room |
+//! |---|---|
+//! | the order of the sources | `layers` |
+//! | the TOML file; line and column of a key | `toml`, `locate` |
+//! | `control/sqlserver`: its lines, and what they mean as a store | [`sqlserver`], `sqlserver_store` |
+//! | `QMAIL_LOOKUP_...` | `variables` |
+//! | `--store URL` | `url` |
+//! | `[rules]`, `[auth]`, `[daemon]`, `[cache]`, typed | [`settings`] |
+//! | `[store]` and its overrides | [`store`] |
+//! | stores with their layers | [`open`] |
+//! | uids and gids that no row may have | [`deny`] |
+//! | what parses but is unwise | `check` |
+//! | errors and warnings | [`error`] |
+//!
+//! [`load`] reads and judges; [`Config::open`] opens the stores. Neither connects to anything.
+
+mod check;
+pub mod deny;
+pub mod error;
+mod file;
+mod layers;
+mod load;
+mod locate;
+mod nearest;
+pub mod open;
+mod refusal;
+pub mod settings;
+pub mod sqlserver;
+mod sqlserver_store;
+pub mod store;
+mod toml;
+mod url;
+mod variables;
+
+pub use error::{ConfigError, Level, Place, Warning};
+pub use load::{DEFAULT_CONFIG, Sources, load};
+pub use open::Stores;
+pub use settings::{CacheSettings, DaemonSettings};
+pub use store::{Plan, Role, RoleStore};
+pub use variables::PREFIX;
+
+use qmail_lookup_core::settings::{AuthSettings, RuleSettings};
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// A configuration that was read and judged.
+#[derive(Clone)]
+pub struct Config {
+    /// qmail's home.
+    pub qmail: PathBuf,
+    /// True if a world-readable file that holds a password is refused.
+    pub strict_permissions: bool,
+    /// `[rules]`, with the ids of [`deny`] added.
+    pub rules: RuleSettings,
+    /// `[auth]`.
+    pub auth: AuthSettings,
+    /// `[daemon]`.
+    pub daemon: DaemonSettings,
+    /// `[cache]`.
+    pub cache: CacheSettings,
+    /// The store of each role.
+    pub store: Plan,
+    /// Time for a whole question: more than zero, at most 60 s.
+    pub deadline: Duration,
+    /// What works but should be known.
+    pub warnings: Vec<Warning>,
+    pub(crate) layers: layers::Layers,
+}
+
+impl Config {
+    /// Where a setting was written; for one that was not, the table around it.
+    #[must_use]
+    pub fn place(&self, key: &str) -> Place {
+        self.layers.place(key)
+    }
+
+    /// The sources that were read, lowest first: file names, `--store`, the names of variables. Never a value.
+    #[must_use]
+    pub fn sources(&self) -> Vec<String> {
+        self.layers.describe()
+    }
+
+    /// Sources and stores, one line each, for people. Never a secret.
+    #[must_use]
+    pub fn describe(&self) -> Vec<String> {
+        let mut lines = vec![format!("configuration: {}", self.sources().join(" < "))];
+        for role in Role::ALL {
+            let store = self.store.role(role);
+            lines.push(format!("{}: {} of [{}]", role.as_str(), store.kind, store.table));
+        }
+        lines
+    }
+}
+
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("qmail", &self.qmail)
+            .field("strict_permissions", &self.strict_permissions)
+            .field("rules", &self.rules)
+            .field("auth", &self.auth)
+            .field("daemon", &self.daemon)
+            .field("cache", &self.cache)
+            .field("store", &self.store)
+            .field("deadline", &self.deadline)
+            .field("warnings", &self.warnings)
+            .finish_non_exhaustive()
+    }
+}

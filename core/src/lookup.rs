@@ -61,41 +61,41 @@ impl Lookup {
     /// # Errors
     /// Whatever a store reports, or the rules find in the data. Nothing is retried, nothing becomes "none".
     pub async fn decide<Q: Question>(&self, question: Q, by: Deadline) -> Result<Q::Answer, LookupError> {
-        let mut resolution = Resolution::new(question, Arc::clone(&self.settings));
-        for _ in 0..ASKS_MAX {
-            match resolution.step()? {
-                Step::Done(answer) => return Ok(answer),
-                Step::Ask(ask) => {
-                    let told = self.fetch(&ask, by).await?;
-                    resolution.tell(ask, told);
-                }
-            }
-        }
-        Err(endless())
+        self.walk(question, by, None).await
     }
 
     /// Decides `question` and keeps what happened on the way.
     pub async fn explain<Q: Question>(&self, question: Q, by: Deadline) -> (Result<Q::Answer, LookupError>, Trace) {
-        let mut resolution = Resolution::new(question, Arc::clone(&self.settings));
         let mut trace = Trace::default();
+        (self.walk(question, by, Some(&mut trace)).await, trace)
+    }
+
+    async fn walk<Q: Question>(
+        &self,
+        question: Q,
+        by: Deadline,
+        mut trace: Option<&mut Trace>,
+    ) -> Result<Q::Answer, LookupError> {
+        let mut resolution = Resolution::new(question, Arc::clone(&self.settings));
         for _ in 0..ASKS_MAX {
-            let ask = match resolution.step_noting(&mut trace.notes) {
-                Ok(Step::Done(answer)) => return (Ok(answer), trace),
-                Err(bad) => return (Err(bad.into()), trace),
-                Ok(Step::Ask(ask)) => ask,
+            let step = match trace.as_deref_mut() {
+                Some(trace) => resolution.step_noting(&mut trace.notes)?,
+                None => resolution.step()?,
+            };
+            let ask = match step {
+                Step::Done(answer) => return Ok(answer),
+                Step::Ask(ask) => ask,
             };
             let store = self.store(&ask);
             let begun = Instant::now();
-            let told = self.fetch(&ask, by).await;
-            let took = begun.elapsed();
-            let query = store.query_text(&ask);
-            trace.asked.push(Asked { place: store.place(), query, ask: ask.clone(), told: told.clone(), took });
-            match told {
-                Ok(told) => resolution.tell(ask, told),
-                Err(error) => return (Err(error), trace),
+            let told = fetch(store.as_ref(), &ask, by).await;
+            if let Some(trace) = trace.as_deref_mut() {
+                let (query, took) = (store.query_text(&ask), begun.elapsed());
+                trace.asked.push(Asked { place: store.place(), query, ask: ask.clone(), told: told.clone(), took });
             }
+            resolution.tell(ask, told?);
         }
-        (Err(endless()), trace)
+        Err(LookupError::new(ErrorKind::Misconfigured, "rules", "the question did not end"))
     }
 
     fn store(&self, ask: &Ask) -> &Arc<dyn Backend> {
@@ -105,18 +105,13 @@ impl Lookup {
             Ask::Virtuals(_) | Ask::Rcpthosts(_) => &self.virtuals,
         }
     }
-
-    async fn fetch(&self, ask: &Ask, by: Deadline) -> Result<Told, LookupError> {
-        let store = self.store(ask);
-        Ok(match ask {
-            Ask::Mailboxes(names) => Told::Mailboxes(store.mailboxes(names, by).await?),
-            Ask::Aliases(keys) => Told::Aliases(store.aliases(keys, by).await?),
-            Ask::Virtuals(keys) => Told::Virtuals(store.virtuals(keys, by).await?),
-            Ask::Rcpthosts(hosts) => Told::Rcpthosts(store.rcpthosts(hosts, by).await?),
-        })
-    }
 }
 
-fn endless() -> LookupError {
-    LookupError::new(ErrorKind::Misconfigured, "rules", "the question did not end")
+async fn fetch(store: &dyn Backend, ask: &Ask, by: Deadline) -> Result<Told, LookupError> {
+    Ok(match ask {
+        Ask::Mailboxes(names) => Told::Mailboxes(store.mailboxes(names, by).await?),
+        Ask::Aliases(keys) => Told::Aliases(store.aliases(keys, by).await?),
+        Ask::Virtuals(keys) => Told::Virtuals(store.virtuals(keys, by).await?),
+        Ask::Rcpthosts(hosts) => Told::Rcpthosts(store.rcpthosts(hosts, by).await?),
+    })
 }

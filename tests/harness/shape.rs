@@ -38,24 +38,25 @@ impl Text {
 /// What uid and gid columns can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ids {
-    /// 0 to 4294967295.
-    Unsigned,
-    /// -2147483648 to 2147483647.
-    Signed,
+    /// Whole numbers from the first to the second.
+    Range(i64, i64),
     /// Anything.
     Any,
 }
 
 impl Ids {
+    /// `int unsigned`.
+    pub const UNSIGNED: Self = Self::Range(0, 0xFFFF_FFFF);
+    /// `int`.
+    pub const SIGNED: Self = Self::Range(-0x8000_0000, 0x7FFF_FFFF);
+    /// What the documented SQLite tables check for.
+    pub const CHECKED: Self = Self::Range(0, 0xFFFF_FFFE);
+
     fn holds(self, cell: &[u8]) -> bool {
+        let Self::Range(from, to) = self else { return true };
         let number = std::str::from_utf8(cell).ok().and_then(|digits| digits.parse::<i64>().ok());
         // Spelled otherwise ("007") it would come back otherwise.
-        let number = number.filter(|n| n.to_string().as_bytes() == cell);
-        match self {
-            Self::Unsigned => number.is_some_and(|n| u32::try_from(n).is_ok()),
-            Self::Signed => number.is_some_and(|n| i32::try_from(n).is_ok()),
-            Self::Any => true,
-        }
+        number.is_some_and(|n| n.to_string().as_bytes() == cell && (from..=to).contains(&n))
     }
 }
 
@@ -76,7 +77,7 @@ pub enum Need {
     ByteKeys,
     /// Numbers out of range, or no numbers at all, in uid and gid.
     FreeIds,
-    /// uid and gid up to 2^32-1.
+    /// uid and gid up to 2^32-2.
     LargeIds,
     /// Any word in suspended and password_type.
     FreeWords,
@@ -140,7 +141,7 @@ impl Shape {
             values: Text::Unicode,
             nulls: false,
             unique: true,
-            ids: Ids::Unsigned,
+            ids: Ids::UNSIGNED,
             free_words: false,
             login_columns: true,
             width: 32,
@@ -165,7 +166,7 @@ impl Shape {
             Need::UnicodeValues => self.values >= Text::Unicode,
             Need::ByteKeys => self.keys == Text::Bytes,
             Need::FreeIds => self.ids == Ids::Any,
-            Need::LargeIds => self.ids != Ids::Signed,
+            Need::LargeIds => self.ids.holds(b"4294967294"),
             Need::FreeWords => self.free_words && self.login_columns,
             Need::LoginColumns => self.login_columns,
             Need::WideNames => self.width >= 128,

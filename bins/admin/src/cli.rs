@@ -31,7 +31,7 @@ pub(crate) struct Cli {
     /// One JSON value on standard output instead of text
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// Say on standard error what is being done (QL_LOG sets a finer filter)
+    /// Say on standard error what is being done
     #[arg(long, short, global = true)]
     pub(crate) verbose: bool,
     #[command(subcommand)]
@@ -47,7 +47,9 @@ pub(crate) enum Verb {
         keep: bool,
     },
     /// Create the tables, or print the statements that would
-    #[command(after_help = "Examples:\n  qmail-lookup --store sqlite:mail.db init\n  qmail-lookup --store mysql://root@localhost/qmail init --username-width 128 --with-seq\n  qmail-lookup --store sqlite:x init --print\n\nThe documented columns exactly; a table that is there already is left as it is.")]
+    #[command(
+        after_help = "Examples:\n  qmail-lookup --store sqlite:mail.db init\n  qmail-lookup --store mysql://root@localhost/qmail init --username-width 128 --with-seq\n  qmail-lookup --store sqlite:x init --print\n\nThe documented columns exactly; a table that is there already is left as it is."
+    )]
     Init {
         /// Width of column username [documented: 32]
         #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=128))]
@@ -60,7 +62,9 @@ pub(crate) enum Verb {
         print: bool,
     },
     /// Who gets the mail of a local part: what qmail-getpw answers
-    #[command(after_help = "Examples:\n  qmail-lookup getpw iain-list\n  qmail-lookup getpw --null '=virtual.com=-sales' | tr '\\0' '\\n'")]
+    #[command(
+        after_help = "Examples:\n  qmail-lookup getpw iain-list\n  qmail-lookup getpw --null '=virtual.com=-sales' | tr '\\0' '\\n'"
+    )]
     Getpw {
         /// Local part as it stands in the queue; =HOST=-USER for a virtual host
         local: String,
@@ -100,7 +104,9 @@ pub(crate) enum Verb {
         user: String,
     },
     /// Show every decision for an address: rules, queries, rows, instructions
-    #[command(after_help = "Verdicts: deliver, forward, files (qmail's own files decide), bounce, not-ours, temporary.\nA local part alone is taken as local; so is a host of QMAIL/control/locals.")]
+    #[command(
+        after_help = "Verdicts: deliver, forward, files (qmail's own files decide), bounce, not-ours, temporary.\nA local part alone is taken as local; so is a host of QMAIL/control/locals."
+    )]
     Explain {
         /// USER@HOST, or a local part alone
         address: String,

@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 /// Runs the tool with these arguments; third parties pass a registry with their own kinds of store.
 #[must_use]
-pub fn run(args: impl IntoIterator<Item = OsString>, registry: Registry) -> ExitCode {
+pub fn run(args: impl IntoIterator<Item = OsString>, registry: &Registry) -> ExitCode {
     let cli = match cli::Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -29,13 +29,12 @@ pub fn run(args: impl IntoIterator<Item = OsString>, registry: Registry) -> Exit
         }
     };
     let level = if cli.verbose { "debug" } else { "off" };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("QL_LOG").unwrap_or_else(|_| level.into());
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().with_env_filter(level).with_writer(std::io::stderr).init();
     let mut output = Output::new(cli.json);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let outcome = match runtime {
         Ok(runtime) => {
-            let outcome = runtime.block_on(verbs::run(&cli, &registry, &mut output));
+            let outcome = runtime.block_on(verbs::run(&cli, registry, &mut output));
             // A store that hangs must not keep the tool from ending at its deadline.
             runtime.shutdown_background();
             outcome

@@ -53,13 +53,7 @@ impl From<LookupError> for Failure {
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
-        Self {
-            exit: Exit::Usage,
-            kind: "configuration",
-            place: String::new(),
-            what: error.to_string(),
-            help: None,
-        }
+        Self { exit: Exit::Usage, kind: "configuration", place: String::new(), what: error.to_string(), help: None }
     }
 }
 

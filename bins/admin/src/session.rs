@@ -1,9 +1,9 @@
 //! What a verb works with: the configuration, the opened stores, and one deadline for the whole question.
 
-use crate::cli::Cli;
+use crate::cli::{Cli, Verb};
 use crate::output::{Failure, Output};
 use qmail_lookup_backends::registry::Registry;
-use qmail_lookup_config::{Config, Sources, Stores, load};
+use qmail_lookup_config::{Config, Level, Sources, Stores, Warning, load};
 use qmail_lookup_core::{Deadline, Lookup};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
@@ -25,9 +25,9 @@ pub(crate) fn configuration(cli: &Cli, registry: &Registry) -> Result<Config, Fa
         config: cli.config.clone(),
         sqlserver: cli.sqlserver.clone(),
         store_url: cli.store.clone(),
-        ..Sources::from_environment()
+        ..Sources::default()
     };
-    Ok(load(&sources, registry)?)
+    Ok(load(&sources.with_process_environment(), registry)?)
 }
 
 impl Session {
@@ -37,8 +37,12 @@ impl Session {
     /// If the configuration cannot be used.
     pub(crate) fn open(cli: &Cli, registry: &Registry, output: &Output) -> Result<Self, Failure> {
         let config = configuration(cli, registry)?;
-        for warning in &config.warnings {
-            output.complain(&format!("warning: {warning}"));
+        // `check` lists them all; here only what should not wait for it. A missing canary is advice, not an alarm.
+        let urgent = |warning: &&Warning| warning.level == Level::Unwise && !warning.key.ends_with(".canary");
+        if !matches!(cli.verb, Verb::Check) {
+            for warning in config.warnings.iter().filter(urgent) {
+                output.complain(&format!("warning: {warning}"));
+            }
         }
         Self::of(config, registry)
     }
@@ -53,7 +57,7 @@ impl Session {
             mailbox: Arc::clone(&stores.mailbox),
             alias: Arc::clone(&stores.alias),
             virtuals: Arc::clone(&stores.virtuals),
-            settings: Arc::clone(&config.rules),
+            settings: Arc::new(config.rules.clone()),
         };
         let by = Deadline::after(config.deadline);
         Ok(Self { config, stores, lookup, by })

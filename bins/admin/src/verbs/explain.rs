@@ -58,14 +58,17 @@ fn view(session: &Session, outcome: Outcome, trace: &mut Trace) -> View {
     let mut view = View { verdict: outcome.verdict, mailbox: None, instructions: Vec::new(), text: None };
     match &outcome.route {
         Some(Route::Mailbox { mailbox, .. }) => view.mailbox = Some(mailbox.username.to_string()),
-        Some(Route::AliasUser { .. } | Route::Forward(_)) => view.text = Some(format!("owner: the alias user '{}'", rules.alias_user)),
+        Some(Route::AliasUser { .. } | Route::Forward(_)) => {
+            view.text = Some(format!("owner: the alias user '{}'", rules.alias_user))
+        }
         Some(Route::Stock { local }) => {
             if let Some(user) = alias_user::system_user(local, &rules.break_chars) {
                 let text = format!("this machine has a system user {user}: the stock qmail-getpw finds it first");
                 trace.notes.push(Note::Decided { rule: "G4", text });
                 return View { verdict: Verdict::Files, text: Some(format!("owner: system user {user}")), ..view };
             }
-            view.text = Some(format!("owner: the alias user '{}', after the stock qmail-getpw found nobody", rules.alias_user));
+            view.text =
+                Some(format!("owner: the alias user '{}', after the stock qmail-getpw found nobody", rules.alias_user));
         }
         Some(Route::Unknown) | None => {}
     }

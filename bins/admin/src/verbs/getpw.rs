@@ -34,7 +34,8 @@ pub(crate) async fn run(
         }
         Owner::AliasUser { ext } if null => ("alias", alias(&ext)?),
         Owner::AliasUser { ext } => {
-            let result = json!({ "result": "alias", "local": local, "user": rules.alias_user, "dash": "-", "ext": text(&ext) });
+            let result =
+                json!({ "result": "alias", "local": local, "user": rules.alias_user, "dash": "-", "ext": text(&ext) });
             let what = format!("no mailbox: the alias user '{}' with extension '{}'", rules.alias_user, text(&ext));
             output.result(&result, |out| out.line(what));
             return Ok(Exit::No);

@@ -5,6 +5,7 @@ use crate::exit::Exit;
 use crate::output::{Failure, Output};
 use crate::session::{Session, configuration};
 use qmail_lookup_backends::registry::Registry;
+use qmail_lookup_config::Role;
 use qmail_lookup_core::{EditCause, TableOptions};
 use serde_json::json;
 
@@ -18,7 +19,7 @@ pub(crate) async fn run(
 ) -> Result<Exit, Failure> {
     let options = TableOptions { username_width, with_seq };
     if print {
-        let kind = configuration(cli, registry)?.kind().to_owned();
+        let kind = configuration(cli, registry)?.store.role(Role::Mailbox).kind.clone();
         let schema = registry.find(&kind).map(|entry| (entry.schema)(options)).unwrap_or_default();
         output.result(&json!({ "kind": kind, "schema": schema }), |out| out.raw(schema.as_bytes()));
         return Ok(Exit::Yes);

@@ -28,9 +28,7 @@ pub(crate) async fn run(cli: &Cli, registry: &Registry, output: &mut Output) -> 
         Verb::Init { username_width, with_seq, print } => {
             init::run(cli, registry, *username_width, *with_seq, *print, output).await
         }
-        Verb::Getpw { local, null, check_home } => {
-            getpw::run(&open(output)?, local, *null, *check_home, output).await
-        }
+        Verb::Getpw { local, null, check_home } => getpw::run(&open(output)?, local, *null, *check_home, output).await,
         Verb::Mailbox { user } => mailbox::run(&open(output)?, user, output).await,
         Verb::Alias { user, ext } => alias::run(&open(output)?, user, ext.as_deref(), output).await,
         Verb::Virtual { address } => virtuals::run(&open(output)?, address, output).await,

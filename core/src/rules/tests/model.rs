@@ -107,7 +107,8 @@ fn virtual_user(tables: &Tables, local: &[u8], host: &[u8], user: &[u8], setting
     let ext = if smallest.1 == b"@" { user.to_vec() } else { smallest.1 };
     if settings.magic_forwarding && owner == b"forward" {
         let taken = tables.mailbox.iter().any(|r| low(&get(&r.username)) == b"forward");
-        let whole = matches!(ext.split(|b| *b == b'@').collect::<Vec<_>>()[..], [.., a, b] if !b.is_empty() && !(a.is_empty() && ext.iter().filter(|c| **c == b'@').count() == 1));
+        let last_at = (0..ext.len()).filter(|&i| ext[i] == b'@').max();
+        let whole = last_at.is_some_and(|at| at != 0 && at != ext.len() - 1);
         let clean = ext.iter().all(|b| (0x21..0x7F).contains(b)) && ext.first().is_some_and(|b| !b"./|&+#".contains(b));
         return if taken || !whole || !clean { Err(()) } else { Ok(Owner::AliasUser { ext: b"forward".to_vec() }) };
     }

@@ -1,6 +1,7 @@
 //! What is unwise or wrong about the facts that a store told.
 
-use qmail_lookup_config::Config;
+use qmail_lookup_backends::trust::Proof;
+use qmail_lookup_config::{Config, Level as ConfigLevel, Role};
 use qmail_lookup_core::{Backend, Deadline, ErrorKind, StoreFacts, Table, TableFacts, Username};
 use serde_json::{Value, json};
 
@@ -56,12 +57,14 @@ impl Finding {
     }
 }
 
-/// The configuration was read; its own warnings were printed before.
-pub(super) fn configuration(config: &Config) -> Finding {
-    match config.warnings.first() {
-        None => Finding::ok("configuration", config.describe()),
-        Some(first) => Finding::warn("configuration", first.to_string(), ""),
+/// The configuration was read; what of it works and should be known. The canary has a finding of its own.
+pub(super) fn configuration(config: &Config) -> Vec<Finding> {
+    let mut findings: Vec<_> = config.describe().into_iter().map(|line| Finding::ok("configuration", line)).collect();
+    for warning in config.warnings.iter().filter(|warning| !warning.key.ends_with(".canary")) {
+        let level = if warning.level == ConfigLevel::Unwise { Level::Warn } else { Level::Ok };
+        findings.push(Finding::new(level, "configuration", warning.to_string(), ""));
     }
+    findings
 }
 
 /// Everything about one store, which serves these roles.
@@ -70,7 +73,9 @@ pub(super) fn store(facts: &StoreFacts, roles: &[&str], logins: bool) -> Vec<Fin
     findings.push(match (&facts.tls, facts.local) {
         (Some(protocol), _) => Finding::ok("tls", protocol.clone()),
         (None, true) => Finding::ok("tls", "not needed: the connection stays on this machine"),
-        (None, false) => Finding::warn("tls", "rows and passwords cross the network unencrypted", "set store.tls = \"verify\""),
+        (None, false) => {
+            Finding::warn("tls", "rows and passwords cross the network unencrypted", "set store.tls = \"verify\"")
+        }
     });
     findings.extend(grants(&facts.grants));
     let wanted = Table::ALL.into_iter().filter(|table| {
@@ -144,7 +149,8 @@ fn columns(found: &TableFacts, logins: bool) -> Vec<Finding> {
         findings.push(Finding::warn(table.name(), what, "add it as documented"));
     }
     if found.indexed == Some(false) {
-        let help = format!("add an index on {}", table.columns().get(..table.key_columns()).unwrap_or_default().join(", "));
+        let help =
+            format!("add an index on {}", table.columns().get(..table.key_columns()).unwrap_or_default().join(", "));
         findings.push(Finding::warn(table.name(), "every lookup reads the whole table", help));
     }
     if findings.is_empty() {
@@ -159,7 +165,11 @@ pub(super) async fn canary(config: &Config, store: &dyn Backend, by: Deadline) -
     let help = "set store.canary to a mailbox that always exists";
     // Any question whose answer is "none" makes the trust layer look for its proof.
     let Some(nobody) = Username::new(b"qmail-lookup-check-nobody") else { return Finding::ok("canary", "") };
-    match (store.mailboxes(&[nobody], by).await, config.canary()) {
+    let canary = match &config.store.role(Role::Mailbox).proof {
+        Proof::Canary(name) => Some(name),
+        Proof::NotEmpty | Proof::None => None,
+    };
+    match (store.mailboxes(&[nobody], by).await, canary) {
         (Ok(_), Some(name)) => Finding::ok("canary", format!("mailbox {name} is there")),
         (Ok(_), None) => Finding::warn("canary", "none is set: only an empty table is noticed, not a wrong one", help),
         (Err(error), _) if error.kind() == ErrorKind::Misconfigured => {

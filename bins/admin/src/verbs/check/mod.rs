@@ -11,7 +11,7 @@ use serde_json::json;
 use std::sync::Arc;
 
 pub(crate) async fn run(session: &Session, output: &mut Output) -> Result<Exit, Failure> {
-    let mut findings = vec![judge::configuration(&session.config)];
+    let mut findings = judge::configuration(&session.config);
     // Roles that share a store are looked at once.
     let mut stores: Vec<(&Arc<dyn Backend>, Vec<&str>)> = Vec::new();
     let roles = &session.stores;

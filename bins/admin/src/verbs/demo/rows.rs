@@ -6,7 +6,8 @@ use qmail_lookup_core::{Cell, Table, TableRow};
 pub(super) const PASSWORD: &str = "test";
 
 /// `mkpasswd -m sha-512 test`, with a fixed salt.
-const CRYPTED: &str = "$6$saltsalt$JcVDtuB6d1BHhCd5RPBh8g8xX/1CbY8EU2PN0MTaj2/Mypw4P./C6dN4j0HALhzBDTocyW1Jm.gYaTPjFGCV40";
+const CRYPTED: &str =
+    "$6$saltsalt$JcVDtuB6d1BHhCd5RPBh8g8xX/1CbY8EU2PN0MTaj2/Mypw4P./C6dN4j0HALhzBDTocyW1Jm.gYaTPjFGCV40";
 
 /// MariaDB's `SELECT PASSWORD('test')`.
 const MYSQL: &str = "*94BDCEBE19083CE2A1F959FD02F964C7AF4CFC29";

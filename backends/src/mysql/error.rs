@@ -1,0 +1,232 @@
+//! The driver's errors in our words. No text of ours holds a secret or a row's value, so what a server quotes is left
+//! out, and its errors are not attached as sources.
+
+use super::settings::{Address, Settings, Tls};
+use crate::workers::Failure;
+use qmail_lookup_core::{ErrorKind, LookupError};
+use sqlx::mysql::MySqlDatabaseError;
+use std::path::PathBuf;
+
+/// What the texts name.
+#[derive(Clone, Debug)]
+pub(super) struct Context {
+    pub(super) place: String,
+    pub(super) user: String,
+    pub(super) database: String,
+    has_password: bool,
+    plain_tcp: bool,
+    tls_ca: Option<PathBuf>,
+}
+
+impl Context {
+    pub(super) fn new(settings: &Settings, at: &Address, tls: Tls) -> Self {
+        Self {
+            place: at.to_string(),
+            user: settings.user.clone(),
+            database: settings.database.clone(),
+            has_password: settings.password.is_some(),
+            plain_tcp: tls == Tls::Off && matches!(at, Address::Tcp(..)),
+            tls_ca: settings.tls_ca.clone(),
+        }
+    }
+
+    pub(super) fn error(&self, kind: ErrorKind, what: impl Into<String>) -> LookupError {
+        LookupError::new(kind, self.place.clone(), what)
+    }
+}
+
+/// The server's own error, if it is one.
+pub(super) fn database(error: &sqlx::Error) -> Option<&MySqlDatabaseError> {
+    match error {
+        sqlx::Error::Database(inner) => inner.try_downcast_ref(),
+        _ => None,
+    }
+}
+
+/// The column that the server says it does not know.
+pub(super) fn unknown_column(error: &sqlx::Error) -> Option<String> {
+    let error = database(error).filter(|error| error.number() == 1054)?;
+    let name = error.message().split('\'').nth(1)?;
+    Some(name.rsplit('.').next().unwrap_or(name).trim_matches('`').to_owned())
+}
+
+/// What a statement's error means for its connection and for asking again.
+pub(super) fn failure(error: sqlx::Error, at: &Context) -> Failure {
+    let answered = match &error {
+        sqlx::Error::Database(_) => database(&error).is_some_and(|error| !is_lost(error.number())),
+        sqlx::Error::ColumnDecode { .. }
+        | sqlx::Error::ColumnIndexOutOfBounds { .. }
+        | sqlx::Error::ColumnNotFound(_)
+        | sqlx::Error::Decode(_)
+        | sqlx::Error::RowNotFound => true,
+        _ => false,
+    };
+    let error = lookup_error(error, at);
+    if answered { Failure::Answered(error) } else { Failure::Lost(error) }
+}
+
+/// Errors by which a server says that this connection is over, or that it takes no more questions now.
+fn is_lost(number: u16) -> bool {
+    matches!(
+        number,
+        1040 | 1053 | 1077 | 1079 | 1080 | 1129 | 1152..=1161 | 1184 | 1203 | 1226 | 1317 | 1927 | 2006 | 2013
+            | 3168 | 3169 | 4031
+    )
+}
+
+/// The error for everybody above.
+pub(super) fn lookup_error(error: sqlx::Error, at: &Context) -> LookupError {
+    match &error {
+        sqlx::Error::Database(_) => match database(&error) {
+            Some(inner) => of_server(inner.number(), inner.code(), inner.message(), at),
+            None => at.error(ErrorKind::Unreachable, "an error of another driver"),
+        },
+        sqlx::Error::Io(io) => {
+            let what = match io.kind() {
+                std::io::ErrorKind::UnexpectedEof => "the server closed the connection".to_owned(),
+                _ => io.to_string(),
+            };
+            let help = match io.kind() {
+                std::io::ErrorKind::NotFound => "is the server running, and is store.servers its socket?",
+                std::io::ErrorKind::PermissionDenied => "the socket's directory must be open to the daemon's user",
+                std::io::ErrorKind::ConnectionRefused => "is the server running, and does it listen there?",
+                _ => "is the server running, and can it be reached from here?",
+            };
+            at.error(ErrorKind::Unreachable, what).with_help(help).with_source(error)
+        }
+        sqlx::Error::Tls(why) => {
+            let what = format!("TLS: {why}");
+            let help = match &at.tls_ca {
+                Some(ca) => format!(
+                    "the server's certificate must name the host in store.servers and be signed by an authority in \
+                     tls_ca ({}); tls = \"require\" encrypts without knowing the server",
+                    ca.display()
+                ),
+                None => "set tls_ca to the PEM file of the authority that signed the server's certificate; the \
+                         certificate must name the host in store.servers"
+                    .to_owned(),
+            };
+            at.error(ErrorKind::Refused, what).with_help(help).with_source(error)
+        }
+        sqlx::Error::Configuration(why) if why.to_string().contains("RSA") => at
+            .error(ErrorKind::Refused, "the server wants the password unencrypted or under a key that nothing vouches for")
+            .with_help("caching_sha2_password needs TLS (tls = \"verify\" or \"require\") or an account of another plugin"),
+        sqlx::Error::Protocol(text) => {
+            let error = at.error(ErrorKind::Unreachable, format!("protocol: {}", unquoted(text)));
+            if text.contains("plugin") {
+                error.with_help("use an account with mysql_native_password or caching_sha2_password")
+            } else {
+                error
+            }
+        }
+        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnIndexOutOfBounds { .. } => {
+            at.error(ErrorKind::Schema, "a column came back as something else than bytes")
+        }
+        _ => at.error(ErrorKind::Unreachable, "the driver failed").with_source(error),
+    }
+}
+
+/// An error that the server sent. Numbers are those of MySQL and MariaDB.
+fn of_server(number: u16, state: Option<&str>, message: &str, at: &Context) -> LookupError {
+    let Context { place: _, user, database, .. } = at;
+    let quoted = |n: usize| message.split('\'').nth(n * 2 + 1).unwrap_or("?").to_owned();
+    let (kind, what, help) = match number {
+        1045 | 1698 => {
+            let using = if at.has_password { "with a password" } else { "without a password" };
+            let help = "check user and password or password_file; the account must allow this host";
+            (ErrorKind::Refused, format!("access denied for user {user} ({using})"), help.to_owned())
+        }
+        1130 => (
+            ErrorKind::Refused,
+            "the server allows no connection from this host".to_owned(),
+            format!("CREATE USER {user}@'this host' there, or connect by the socket"),
+        ),
+        1044 => {
+            (ErrorKind::Refused, format!("user {user} may not use database {database}"), grant(database, "*", user))
+        }
+        1142 | 1143 | 1370 => {
+            let table = if number == 1143 { quoted(3) } else { named_table(message) };
+            let column = if number == 1143 { format!(", column {}", quoted(2)) } else { String::new() };
+            let verb = message.split_whitespace().next().unwrap_or("SELECT");
+            (
+                ErrorKind::Refused,
+                format!("user {user} has no {verb} privilege on table {table}{column}"),
+                grant(database, &table, user).replacen("SELECT", verb, 1),
+            )
+        }
+        1227 | 1290 | 1792 | 1836 => {
+            (ErrorKind::Refused, format!("the server refuses it: {}", unquoted(message)), String::new())
+        }
+        1049 => (
+            ErrorKind::Schema,
+            format!("there is no database {database}"),
+            "check database, or CREATE DATABASE and qmail-lookup init".to_owned(),
+        ),
+        1046 => (ErrorKind::Misconfigured, "no database was chosen".to_owned(), "set database".to_owned()),
+        1146 => {
+            let table = quoted(0);
+            let table = table.rsplit('.').next().unwrap_or("?");
+            let help = "qmail-lookup init makes the tables that are not there".to_owned();
+            (ErrorKind::Schema, format!("database {database} has no table {table}"), help)
+        }
+        1054 => {
+            let help = "qmail-lookup init --print shows the documented columns".to_owned();
+            (ErrorKind::Schema, format!("there is no column {}", quoted(0)), help)
+        }
+        1267 | 1271 | 3854 => (
+            ErrorKind::Schema,
+            "the collation of a key column cannot be compared with ours".to_owned(),
+            "key columns should be CHARACTER SET ascii COLLATE ascii_general_ci, latin1 or utf8mb4".to_owned(),
+        ),
+        1040 | 1203 | 1226 => (
+            ErrorKind::Overloaded,
+            "the server takes no more connections".to_owned(),
+            "lower connections here, or raise max_connections or the account's limit there".to_owned(),
+        ),
+        1969 | 3024 => (
+            ErrorKind::Timeout,
+            "the server gave the statement up at the deadline".to_owned(),
+            "qmail-lookup check tells whether a key column has no index".to_owned(),
+        ),
+        1205 => (ErrorKind::Timeout, "a lock in the server was not released in time".to_owned(), String::new()),
+        1213 => (ErrorKind::Overloaded, "the server ended the statement to undo a deadlock".to_owned(), String::new()),
+        1053 | 1927 | 1317 | 4031 | 3168 | 3169 => {
+            (ErrorKind::Unreachable, "the server ended the connection".to_owned(), String::new())
+        }
+        1820 | 1862 => {
+            let help = "give the account a new password".to_owned();
+            (ErrorKind::Refused, format!("the password of user {user} has expired"), help)
+        }
+        _ => {
+            let kind = match state {
+                Some(state) if state.starts_with("28") => ErrorKind::Refused,
+                Some(state) if state.starts_with("08") => ErrorKind::Unreachable,
+                _ if is_lost(number) => ErrorKind::Unreachable,
+                _ => ErrorKind::Schema,
+            };
+            (kind, format!("error {number}: {}", unquoted(message)), String::new())
+        }
+    };
+    let insecure = "if the account has REQUIRE SSL, set tls = \"verify\" or \"require\"";
+    let help = if number == 1045 && at.plain_tcp { format!("{help}; {insecure}") } else { help };
+    let error = at.error(kind, what);
+    if help.is_empty() { error } else { error.with_help(help) }
+}
+
+fn grant(database: &str, table: &str, user: &str) -> String {
+    let table = if table == "*" { table.to_owned() } else { format!("`{table}`") };
+    format!("GRANT SELECT ON `{database}`.{table} TO '{user}'@...")
+}
+
+/// The table of a privilege error: MariaDB writes `db`.`table`, MySQL 'table'.
+fn named_table(message: &str) -> String {
+    let back = message.rsplit('`').nth(1);
+    let quoted = || message.rsplit('\'').nth(1);
+    back.or_else(quoted).unwrap_or("?").to_owned()
+}
+
+/// A server's text without what it quotes, which may be a value.
+pub(super) fn unquoted(message: &str) -> String {
+    let parts = message.split(['\'', '"']).enumerate().map(|(n, part)| if n % 2 == 0 { part } else { "'...'" });
+    parts.collect::<String>().chars().take(300).collect()
+}

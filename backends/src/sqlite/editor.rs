@@ -1,0 +1,287 @@
+//! Changing rows and making tables: a connection and a thread per call, one transaction each.
+
+use super::connection::{Access, File};
+use super::error::refuses_row;
+use super::session::Session;
+use super::sql::{self, Find};
+use async_trait::async_trait;
+use qmail_lookup_core::{
+    Applied, Change, Deadline, EditCause, EditError, Editor, ErrorKind, LookupError, Table, TableOptions, TableRow,
+};
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{CachedStatement, ErrorCode};
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use tokio::time::timeout_at;
+
+/// Mode of a file that is made. The group may read it, so that the daemon can run as a user of its own in the group of
+/// whoever edits; others may not, for it holds passwords.
+const MODE: u32 = 0o640;
+
+/// How long the thread is waited for after the deadline, at which it gives up by itself: what it then says about the
+/// changes is worth more than "unknown".
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Columns that hold numbers.
+const NUMBERS: [&str; 3] = ["uid", "gid", "seq"];
+
+/// Changes one file.
+pub(super) struct SqliteEditor {
+    file: Arc<File>,
+}
+
+impl SqliteEditor {
+    /// Opens nothing yet.
+    pub(super) fn new(file: Arc<File>) -> Self {
+        Self { file }
+    }
+
+    /// Runs `edit` on a thread of its own; a caller that goes away does not stop it.
+    async fn run<T, F>(&self, by: Deadline, edit: F) -> Result<T, EditError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Arc<File>) -> Result<T, EditError> + Send + 'static,
+    {
+        if by.passed() {
+            return Err(nothing(self.file.timeout()));
+        }
+        let (reply, answer) = oneshot::channel();
+        let file = Arc::clone(&self.file);
+        let thread = std::thread::Builder::new().name("sqlite-edit".to_owned());
+        let spawned = thread.spawn(move || drop(reply.send(edit(&file))));
+        spawned.map_err(|error| nothing(self.file.no_thread(error)))?;
+        match timeout_at((by.instant() + GRACE).into(), answer).await {
+            Ok(Ok(done)) => done,
+            Ok(Err(_)) => Err(unknown(self.file.ended())),
+            Err(_) => Err(unknown(self.file.timeout())),
+        }
+    }
+}
+
+#[async_trait]
+impl Editor for SqliteEditor {
+    async fn apply(&self, changes: &[Change], by: Deadline) -> Result<(), EditError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let changes = changes.to_vec();
+        self.run(by, move |file| {
+            let mut session = file.open(Access::Write, by).map_err(nothing)?;
+            session.begin(sql::BEGIN_IMMEDIATE).map_err(nothing)?;
+            for (place, change) in changes.iter().enumerate() {
+                apply(&session, change).map_err(|cause| {
+                    undo(&session);
+                    EditError { applied: Applied::Nothing, change: Some(place), cause }
+                })?;
+            }
+            commit(&session)
+        })
+        .await
+    }
+
+    async fn create_tables(&self, options: TableOptions, by: Deadline) -> Result<Vec<(Table, bool)>, EditError> {
+        self.run(by, move |file| {
+            file.make().map_err(nothing)?;
+            let mut session = file.open(Access::Write, by).map_err(nothing)?;
+            session.begin(sql::BEGIN_IMMEDIATE).map_err(nothing)?;
+            let made = Table::ALL.into_iter().map(|table| create(&session, table, options));
+            let made = made.collect::<rusqlite::Result<Vec<_>>>().map_err(|error| {
+                undo(&session);
+                nothing(file.sqlite(error))
+            })?;
+            commit(&session)?;
+            Ok(made)
+        })
+        .await
+    }
+}
+
+impl File {
+    /// Makes an empty file, which is an empty database, unless there is one. Its descriptor is closed before SQLite
+    /// opens the file, so no lock is lost.
+    fn make(&self) -> Result<(), LookupError> {
+        match OpenOptions::new().write(true).create_new(true).mode(MODE).open(&self.path) {
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => {
+                let kind = if error.kind() == io::ErrorKind::PermissionDenied {
+                    ErrorKind::Refused
+                } else {
+                    ErrorKind::Unreachable
+                };
+                let what = format!("cannot make {}: {error}", self.path.display());
+                Err(self.error(kind, what).with_help("its directory must be there and writable").with_source(error))
+            }
+        }
+    }
+}
+
+fn create(session: &Session, table: Table, options: TableOptions) -> rusqlite::Result<(Table, bool)> {
+    let there: bool = session.conn().query_row(sql::TABLE_EXISTS, [table.name()], |row| row.get(0))?;
+    if !there {
+        session.conn().execute_batch(&sql::create(table, options))?;
+    }
+    Ok((table, !there))
+}
+
+fn nothing(error: LookupError) -> EditError {
+    EditError { applied: Applied::Nothing, change: None, cause: EditCause::Store(error) }
+}
+
+fn unknown(error: LookupError) -> EditError {
+    EditError { applied: Applied::Unknown, change: None, cause: EditCause::Store(error) }
+}
+
+/// Undoes what was not committed. If even that fails, the connection is about to be closed, which undoes it too.
+fn undo(session: &Session) {
+    if let Err(error) = session.run(sql::ROLLBACK) {
+        tracing::debug!(%error, "roll back");
+    }
+}
+
+fn commit(session: &Session) -> Result<(), EditError> {
+    let Err(error) = session.conn().execute_batch(sql::COMMIT) else { return Ok(()) };
+    // While readers hold the file, or a deferred constraint fails, the transaction is still open and can be undone.
+    let code = super::error::failure(&error).map(|(code, _)| code.code);
+    let open = matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::ConstraintViolation));
+    let undone = open && !session.conn().is_autocommit() && session.run(sql::ROLLBACK).is_ok();
+    let error = session.file().sqlite(error);
+    Err(if undone { nothing(error) } else { unknown(error) })
+}
+
+fn apply(session: &Session, change: &Change) -> Result<(), EditCause> {
+    match change {
+        Change::Insert(row) => insert(session, row),
+        Change::Replace { old, new } if old.table() == new.table() => {
+            let number = find(session, old)?;
+            update(session, number, new)
+        }
+        Change::Replace { .. } => {
+            Err(EditCause::RowRefused("the old and the new row are of different tables".to_owned()))
+        }
+        Change::Delete(row) => {
+            let number = find(session, row)?;
+            execute(session, &sql::delete(row.table()), |statement| statement.raw_bind_parameter(1, number))
+        }
+    }
+}
+
+/// A column and its cell.
+type Named<'r> = (&'static str, Option<&'r [u8]>);
+
+/// The cells that a statement names, with their columns: all that the table has. `seq` without a value is left to the
+/// table, which numbers a new row and keeps the number of an old one.
+fn named<'r>(session: &Session, row: &'r TableRow) -> Result<Vec<Named<'r>>, EditCause> {
+    let table = row.table();
+    let shape = session.shape(table).map_err(EditCause::Store)?;
+    let mut named = Vec::new();
+    for (&column, cell) in table.columns().iter().zip(row.cells()) {
+        let optional = table.optional_columns().contains(&column);
+        match (shape.column(column), cell) {
+            (Some(_), None) if column == "seq" => {}
+            (Some(_), _) => named.push((column, cell)),
+            (None, None) if optional => {}
+            (None, _) if optional => {
+                return Err(EditCause::RowRefused(format!(
+                    "table {table} has no column {column}, and the row has a value for it"
+                )));
+            }
+            (None, _) => return Err(EditCause::Store(session.file().no_column(table, column))),
+        }
+    }
+    Ok(named)
+}
+
+fn insert(session: &Session, row: &TableRow) -> Result<(), EditCause> {
+    let named = named(session, row)?;
+    let columns: Vec<_> = named.iter().map(|(column, _)| *column).collect();
+    execute(session, &sql::insert(row.table(), &columns), |statement| bind(statement, &named).map(drop))
+}
+
+fn update(session: &Session, number: i64, row: &TableRow) -> Result<(), EditCause> {
+    let named = named(session, row)?;
+    let columns: Vec<_> = named.iter().map(|(column, _)| *column).collect();
+    execute(session, &sql::update(row.table(), &columns), |statement| {
+        let next = bind(statement, &named)?;
+        statement.raw_bind_parameter(next, number)
+    })
+}
+
+/// Binds the cells from parameter 1 on; returns the place after them.
+fn bind(statement: &mut CachedStatement<'_>, named: &[Named<'_>]) -> rusqlite::Result<usize> {
+    for (place, (column, cell)) in named.iter().enumerate() {
+        statement.raw_bind_parameter(place + 1, value(column, *cell))?;
+    }
+    Ok(named.len() + 1)
+}
+
+/// Runs a statement that must change one row.
+fn execute(
+    session: &Session,
+    text: &str,
+    bind: impl FnOnce(&mut CachedStatement<'_>) -> rusqlite::Result<()>,
+) -> Result<(), EditCause> {
+    let run = || {
+        let mut statement = session.conn().prepare_cached(text)?;
+        bind(&mut statement)?;
+        statement.raw_execute()
+    };
+    match run() {
+        Ok(1) => Ok(()),
+        // A trigger of the site's own may do this.
+        Ok(count) => Err(EditCause::RowRefused(format!("{count} rows were changed instead of one"))),
+        Err(error) => Err(cause(session, error)),
+    }
+}
+
+/// The number of one row that equals `row` in every cell.
+fn find(session: &Session, row: &TableRow) -> Result<i64, EditCause> {
+    let table = row.table();
+    let shape = session.shape(table).map_err(EditCause::Store)?;
+    let cells = row.cells();
+    for find in [Find::ByKey, Find::ByReading] {
+        let text =
+            sql::find(shape, find).map_err(|column| EditCause::Store(session.file().no_column(table, column)))?;
+        let keys = match find {
+            Find::ByKey => table.key_columns(),
+            Find::ByReading => 0,
+        };
+        let found = || {
+            let mut statement = session.conn().prepare_cached(&text)?;
+            let exact = cells.iter().map(|cell| borrowed(cell.map_or(ValueRef::Null, ValueRef::Blob)));
+            let by_key = cells.iter().take(keys).map(|cell| borrowed(cell.map_or(ValueRef::Null, ValueRef::Text)));
+            for (place, value) in exact.chain(by_key).enumerate() {
+                statement.raw_bind_parameter(place + 1, value)?;
+            }
+            let mut rows = statement.raw_query();
+            rows.next()?.map(|row| row.get(0)).transpose()
+        };
+        if let Some(number) = found().map_err(|error| cause(session, error))? {
+            return Ok(number);
+        }
+    }
+    Err(EditCause::RowIsGone)
+}
+
+fn cause(session: &Session, error: rusqlite::Error) -> EditCause {
+    match super::error::failure(&error) {
+        Some((_, text)) if refuses_row(&error) => EditCause::RowRefused(text),
+        _ => EditCause::Store(session.file().sqlite(error)),
+    }
+}
+
+fn borrowed(value: ValueRef<'_>) -> ToSqlOutput<'_> {
+    ToSqlOutput::Borrowed(value)
+}
+
+/// A cell as it is stored: a number in the columns that hold numbers, else text, or bytes that are no text.
+fn value<'c>(column: &str, cell: Option<&'c [u8]>) -> ToSqlOutput<'c> {
+    let Some(bytes) = cell else { return borrowed(ValueRef::Null) };
+    let Ok(text) = std::str::from_utf8(bytes) else { return borrowed(ValueRef::Blob(bytes)) };
+    let number = text.parse::<i64>().ok().filter(|number| NUMBERS.contains(&column) && number.to_string() == text);
+    borrowed(number.map_or(ValueRef::Text(bytes), ValueRef::Integer))
+}

@@ -1,0 +1,87 @@
+//! The shipped example documents every key, and says the truth about the defaults.
+
+use super::tests::{load_in, write};
+use super::*;
+use qmail_lookup_core::settings::RuleSettings;
+
+/// The shipped example, with every setting that it leaves out put in.
+fn example(complete: bool) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("qmail-lookup.example.toml");
+    let text = std::fs::read_to_string(path).unwrap();
+    let put_in = |line: &str| match line.strip_prefix('#') {
+        Some(setting) if complete && !setting.is_empty() && !setting.starts_with(' ') => format!("{setting}\n"),
+        _ => format!("{line}\n"),
+    };
+    text.lines().map(put_in).collect()
+}
+
+#[test]
+fn the_example_loads_and_changes_no_default() {
+    for complete in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        write(&directory, "q.toml", example(complete).as_bytes());
+        let config = load_in(&directory, "q.toml", "", &[]).unwrap();
+        let mut rules = RuleSettings::default();
+        assert_eq!(deny::extend(&mut rules), []);
+        assert_eq!((config.rules, config.qmail.as_path()), (rules, Path::new(DEFAULT_QMAIL)));
+        assert_eq!(config.daemon, crate::DaemonSettings::default());
+        assert_eq!(config.cache, crate::CacheSettings::default());
+        assert_eq!(config.auth, qmail_lookup_core::settings::AuthSettings::default());
+        assert_eq!(config.store.deadline, crate::store::DEFAULT_DEADLINE);
+        assert_eq!(config.warnings, []);
+    }
+}
+
+#[test]
+fn the_example_opens_once_its_password_is_there() {
+    for complete in [false, true] {
+        let directory = tempfile::tempdir().unwrap();
+        let secret = write(&directory, "db.password", b"secret\n");
+        // password and password_file exclude each other, and the certificates are not there.
+        let absent = |line: &&str| !line.starts_with("password = ") && !line.starts_with("tls_ca = ");
+        let text: Vec<String> = example(complete).lines().filter(absent).map(str::to_owned).collect();
+        let text = text.join("\n").replace("/etc/qmail-lookup/db.password", secret.to_str().unwrap());
+        write(&directory, "q.toml", text.as_bytes());
+        load_in(&directory, "q.toml", "", &[]).unwrap().open(&Registry::builtin()).unwrap();
+    }
+}
+
+#[test]
+fn the_example_shows_every_key() {
+    let text = example(true);
+    let data = TomlFile::parse(Path::new("example"), text).unwrap().data();
+    let has = |path: &str| {
+        let mut value = Value::Object(data.clone());
+        path.split('.').all(|key| {
+            value.get_mut(key).map(Value::take).is_some_and(|inner| {
+                value = inner;
+                true
+            })
+        })
+    };
+    // The readers tell their keys when they refuse one that nobody has.
+    let impossible = |table: &str| {
+        let one = Map::from_iter([("?".to_owned(), Value::Null)]);
+        if table.is_empty() { one } else { Map::from_iter([(table.to_owned(), Value::Object(one))]) }
+    };
+    for table in ["", "rules", "auth", "daemon", "cache"] {
+        let known = Tables::read(impossible(table)).err().unwrap().unknown.unwrap();
+        assert!(!known.is_empty(), "[{table}]");
+        for key in known {
+            let path = if table.is_empty() { key } else { format!("{table}.{key}") };
+            assert!(has(&path), "{path} is not in the example");
+        }
+    }
+    for (kind, table) in [("mysql", "store"), ("sqlite", "store.virtual"), ("memory", "store")] {
+        let entry = *Registry::builtin().find(kind).unwrap();
+        for key in crate::store::known_keys(&entry).unwrap() {
+            assert!(has(&format!("{table}.{key}")), "{kind}: {table}.{key} is not in the example");
+        }
+    }
+    for key in ["store.kind", "store.deadline", "store.canary", "store.virtual.kind"] {
+        assert!(has(key), "{key} is not in the example");
+    }
+    // A kind that is added later has to be documented as well.
+    let kinds: Vec<_> = Registry::builtin().kinds().collect();
+    assert_eq!(kinds, ["mysql", "sqlite", "memory"]);
+}

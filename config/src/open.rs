@@ -1,0 +1,129 @@
+//! From settings to stores: equal settings share one backend, and each is wrapped with its layers.
+
+use crate::Config;
+use crate::error::{ConfigError, Place};
+use crate::refusal::Refusal;
+use crate::store::{Role, RoleStore};
+use crate::variables::{Names, settle};
+use qmail_lookup_backends::deadline::DeadlineLayer;
+use qmail_lookup_backends::registry::{OpenContext, Registry};
+use qmail_lookup_backends::trust::Trust;
+use qmail_lookup_core::Backend;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// The store of each role, with its layers. Roles with equal settings hold the same `Arc`.
+#[derive(Clone)]
+pub struct Stores {
+    /// Mailboxes and logins.
+    pub mailbox: Arc<dyn Backend>,
+    /// Delivery instructions.
+    pub alias: Arc<dyn Backend>,
+    /// Virtual hosts and rcpthosts.
+    pub virtuals: Arc<dyn Backend>,
+}
+
+impl Config {
+    /// Opens the stores. Connects to nothing: a store that is down is found out by the first question.
+    ///
+    /// # Errors
+    /// On settings that a store cannot use, with file and line, or the name of the variable.
+    pub fn open(&self, registry: &Registry) -> Result<Stores, ConfigError> {
+        let context = OpenContext { rules: Arc::new(self.rules.clone()), deadline: self.deadline };
+        let mut opened: Vec<(&RoleStore, Arc<dyn Backend>)> = Vec::new();
+        let mut wrapped: Vec<(&RoleStore, Arc<dyn Backend>)> = Vec::new();
+        let mut role = |role: Role| {
+            let store = self.store.role(role);
+            let same = |(known, _): &&(&RoleStore, _)| known.same_backend(store) && known.proof == store.proof;
+            if let Some((_, ready)) = wrapped.iter().find(same) {
+                return Ok(Arc::clone(ready));
+            }
+            let plain = match opened.iter().find(|(known, _)| known.same_backend(store)) {
+                Some((_, plain)) => Arc::clone(plain),
+                None => self.backend(store, registry, &context)?,
+            };
+            opened.push((store, Arc::clone(&plain)));
+            let trusted = Arc::new(Trust::new(plain, store.proof.clone()));
+            let ready: Arc<dyn Backend> = Arc::new(DeadlineLayer::new(trusted));
+            wrapped.push((store, Arc::clone(&ready)));
+            Ok(ready)
+        };
+        Ok(Stores { mailbox: role(Role::Mailbox)?, alias: role(Role::Alias)?, virtuals: role(Role::Virtual)? })
+    }
+
+    fn backend(
+        &self,
+        store: &RoleStore,
+        registry: &Registry,
+        context: &OpenContext,
+    ) -> Result<Arc<dyn Backend>, ConfigError> {
+        let Some(entry) = registry.find(&store.kind) else {
+            let problem = format!("{} is not a kind of store in this program", store.kind);
+            return Err(ConfigError::new(Place::Nowhere, "store.kind", problem));
+        };
+        let names = relative(&self.layers.variables(), store);
+        settle(store.settings.clone(), &names, |settings| (entry.open)(settings, context).map_err(Refusal::from))
+            .map_err(|mut refusal| {
+                refusal.problem = without_secrets(refusal.problem, store);
+                refusal.key = store.path_of(&refusal.key);
+                self.layers.error(refusal)
+            })
+    }
+}
+
+/// The variables that set keys of `store`, by the path inside its settings.
+fn relative(names: &Names, store: &RoleStore) -> Names {
+    let mut found = Names::new();
+    for (path, name) in names {
+        for (key, written) in &store.paths {
+            if let Some(rest) =
+                path.strip_prefix(written.as_str()).filter(|rest| rest.is_empty() || rest.starts_with('.'))
+            {
+                found.insert(format!("{key}{rest}"), name.clone());
+            }
+        }
+    }
+    found
+}
+
+/// A reader should not quote a secret; if one does, its words are not passed on.
+fn without_secrets(problem: String, store: &RoleStore) -> String {
+    let quoted = |(key, value): (&String, &Value)| {
+        let secret = key.contains("password") && !key.ends_with("_file");
+        secret && value.as_str().is_some_and(|text| !text.is_empty() && problem.contains(text))
+    };
+    if store.settings.iter().any(quoted) { "not a usable value".to_owned() } else { problem }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Sources, load};
+    use qmail_lookup_backends::registry::{Entry, SettingsError};
+    use serde_json::Map;
+
+    /// A kind whose reader has no manners.
+    const LEAKY: Entry = Entry {
+        kind: "leaky",
+        open: |settings, _| {
+            let known = &["password", "size"];
+            if settings.contains_key("password") {
+                let text = format!("cannot use {settings:?}");
+                return Err(SettingsError { key: "size".into(), problem: text, known });
+            }
+            Err(SettingsError { key: String::new(), problem: "empty".into(), known })
+        },
+        from_url: |_| Ok(Map::new()),
+        schema: |_| String::new(),
+    };
+
+    #[test]
+    fn a_secret_that_a_store_quotes_goes_no_further() {
+        let variables = [("QMAIL_LOOKUP_STORE__PASSWORD", "hunter2"), ("QMAIL_LOOKUP_STORE__SIZE", "1")];
+        let env = variables.map(|(name, value)| (name.into(), value.into())).to_vec();
+        let sources = Sources { store_url: Some("leaky:".into()), env, ..Sources::default() };
+        let registry = Registry::builtin().with(LEAKY);
+        let error = load(&sources, &registry).unwrap().open(&registry).err().unwrap().to_string();
+        assert_eq!(error, "environment variable QMAIL_LOOKUP_STORE__SIZE: store.size: not a usable value");
+    }
+}

@@ -1,0 +1,206 @@
+//! Everything but the store, typed. The defaults are here and in `qmail_lookup_core::settings`.
+
+use crate::refusal::Refusal;
+use qmail_lookup_core::Username;
+use qmail_lookup_core::settings::{AuthSettings, RuleSettings};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, Visitor};
+use serde_json::{Map, Value};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// qmail's home, unless `qmail` says otherwise. Source: qmail's own conf-qmail.
+pub const DEFAULT_QMAIL: &str = "/var/qmail";
+
+/// Longest path of a UNIX socket, in bytes. Source: `sun_path` of Linux holds 108, one of them a NUL.
+const SOCKET_PATH_MAX: usize = 107;
+
+/// `[daemon]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DaemonSettings {
+    /// Where routing questions are answered; world-connectable.
+    pub lookup_socket: PathBuf,
+    /// Where logins are answered; for root and one group.
+    pub auth_socket: PathBuf,
+}
+
+impl Default for DaemonSettings {
+    fn default() -> Self {
+        Self {
+            lookup_socket: "/run/qmail-lookup/lookup.sock".into(),
+            auth_socket: "/run/qmail-lookup/auth.sock".into(),
+        }
+    }
+}
+
+/// `[cache]`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CacheSettings {
+    /// How long an answer is kept; zero is off.
+    #[serde(deserialize_with = "duration")]
+    pub ttl: Duration,
+}
+
+/// All tables, the store still opaque.
+#[derive(Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Tables {
+    pub(crate) qmail: PathBuf,
+    pub(crate) strict_permissions: bool,
+    pub(crate) store: Map<String, Value>,
+    pub(crate) rules: RuleSettings,
+    pub(crate) auth: AuthSettings,
+    pub(crate) daemon: DaemonSettings,
+    pub(crate) cache: CacheSettings,
+}
+
+impl Default for Tables {
+    fn default() -> Self {
+        Self {
+            qmail: DEFAULT_QMAIL.into(),
+            strict_permissions: false,
+            store: Map::new(),
+            rules: RuleSettings::default(),
+            auth: AuthSettings::default(),
+            daemon: DaemonSettings::default(),
+            cache: CacheSettings::default(),
+        }
+    }
+}
+
+impl Tables {
+    /// Reads them, and refuses what no part of the program could use.
+    pub(crate) fn read(data: Map<String, Value>) -> Result<Self, Refusal> {
+        // A derived reader takes a list for a struct.
+        for table in ["store", "rules", "auth", "daemon", "cache"] {
+            if data.get(table).is_some_and(|value| !value.is_object()) {
+                return Err(Refusal::new(table, format!("expected a table [{table}]")));
+            }
+        }
+        let tables: Self = crate::refusal::read(data)?;
+        tables.judge()?;
+        Ok(tables)
+    }
+
+    fn judge(&self) -> Result<(), Refusal> {
+        if !self.qmail.is_absolute() {
+            return Err(Refusal::new("qmail", "not an absolute path, for example \"/var/qmail\""));
+        }
+        let Self { rules, daemon, .. } = self;
+        if Username::new(rules.alias_user.as_bytes()).is_none() {
+            return Err(Refusal::new("rules.alias_user", "not a user name: 1 to 128 printable ASCII bytes, no blanks"));
+        }
+        if !rules.break_chars.bytes().all(|byte| (0x21..=0x7E).contains(&byte)) {
+            return Err(Refusal::new("rules.break", "holds something else than printable ASCII characters"));
+        }
+        for (key, smallest) in [("rules.min_uid", rules.min_uid), ("rules.min_gid", rules.min_gid)] {
+            if smallest == 0 {
+                return Err(Refusal::new(key, "0 would let a row of the database be root; expected 1 or more"));
+            }
+        }
+        socket("daemon.lookup_socket", &daemon.lookup_socket)?;
+        socket("daemon.auth_socket", &daemon.auth_socket)?;
+        if daemon.lookup_socket == daemon.auth_socket {
+            let problem = "the same as lookup_socket, to which everybody may connect; expected another path";
+            return Err(Refusal::new("daemon.auth_socket", problem));
+        }
+        Ok(())
+    }
+}
+
+fn socket(key: &str, path: &Path) -> Result<(), Refusal> {
+    let length = path.as_os_str().len();
+    if !path.is_absolute() {
+        return Err(Refusal::new(key, "not an absolute path"));
+    }
+    if length > SOCKET_PATH_MAX {
+        let problem = format!("{length} bytes long; the path of a socket has at most {SOCKET_PATH_MAX}");
+        return Err(Refusal::new(key, problem));
+    }
+    Ok(())
+}
+
+/// Reads a length of time, such as `5s` or `1m 30s`.
+pub(crate) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    struct Text;
+    impl Visitor<'_> for Text {
+        type Value = Duration;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a length of time in quotes, such as \"5s\" or \"500ms\"")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<Duration, E> {
+            humantime::parse_duration(text).map_err(|_| E::invalid_value(serde::de::Unexpected::Str(text), &self))
+        }
+    }
+    deserializer.deserialize_str(Text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn refuse(value: &Value) -> (String, String) {
+        let refusal = Tables::read(value.as_object().unwrap().clone()).err().unwrap();
+        (refusal.key, refusal.problem)
+    }
+
+    #[test]
+    fn nothing_said_is_the_documented_default() {
+        let tables = Tables::read(Map::new()).unwrap();
+        assert_eq!(tables.qmail, Path::new("/var/qmail"));
+        assert!(!tables.strict_permissions);
+        assert_eq!((tables.rules, tables.auth), (RuleSettings::default(), AuthSettings::default()));
+        assert_eq!(tables.daemon.lookup_socket, Path::new("/run/qmail-lookup/lookup.sock"));
+        assert_eq!(tables.daemon.auth_socket, Path::new("/run/qmail-lookup/auth.sock"));
+        assert_eq!(tables.cache.ttl, Duration::ZERO);
+    }
+
+    #[test]
+    fn what_could_not_work_is_refused() {
+        let time = "expected a length of time in quotes, such as \"5s\" or \"500ms\"";
+        for (value, key, problem) in [
+            (json!({"qmail": "var"}), "qmail", "not an absolute path, for example \"/var/qmail\"".to_owned()),
+            (
+                json!({"rules": {"alias_user": "a b"}}),
+                "rules.alias_user",
+                "not a user name: 1 to 128 printable ASCII bytes, no blanks".to_owned(),
+            ),
+            (
+                json!({"rules": {"break": "- "}}),
+                "rules.break",
+                "holds something else than printable ASCII characters".to_owned(),
+            ),
+            (
+                json!({"rules": {"min_uid": 0}}),
+                "rules.min_uid",
+                "0 would let a row of the database be root; expected 1 or more".to_owned(),
+            ),
+            (
+                json!({"rules": {"suspended_mail": "eat"}}),
+                "rules.suspended_mail",
+                "`eat` is none of deliver, defer, bounce".to_owned(),
+            ),
+            (
+                json!({"daemon": {"auth_socket": "/run/qmail-lookup/lookup.sock"}}),
+                "daemon.auth_socket",
+                "the same as lookup_socket, to which everybody may connect; expected another path".to_owned(),
+            ),
+            (
+                json!({"daemon": {"lookup_socket": format!("/{}", "x".repeat(107))}}),
+                "daemon.lookup_socket",
+                "108 bytes long; the path of a socket has at most 107".to_owned(),
+            ),
+            (json!({"rules": ["+"]}), "rules", "expected a table [rules]".to_owned()),
+            (json!({"cache": {"ttl": "5"}}), "cache.ttl", format!("invalid value: string \"5\", {time}")),
+            (json!({"cache": {"ttl": 5}}), "cache.ttl", format!("invalid type: integer `5`, {time}")),
+        ] {
+            assert_eq!(refuse(&value), (key.to_owned(), problem));
+        }
+    }
+}

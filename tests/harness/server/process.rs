@@ -1,0 +1,137 @@
+//! Processes and folders of the test run. All of them end with it: servers are killed by the kernel when the thread
+//! that started them ends, so one thread that lives to the end starts them all.
+
+use libtest_mimic::Failed;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Everything that has to be cleared away at the end.
+static RUN: Mutex<Run> = Mutex::new(Run { folder: None, running: Vec::new() });
+
+struct Run {
+    folder: Option<TempDir>,
+    running: Vec<u32>,
+}
+
+type Order = (Command, Sender<std::io::Result<Child>>);
+
+static STARTER: LazyLock<Sender<Order>> = LazyLock::new(|| {
+    let (orders, inbox) = channel::<Order>();
+    std::thread::spawn(move || {
+        for (mut command, reply) in inbox {
+            drop(reply.send(command.spawn()));
+        }
+    });
+    orders
+});
+
+/// A new folder with a short path (a socket's path holds 107 bytes), removed at the end of the run.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn folder(name: &str) -> Result<PathBuf, Failed> {
+    let mut run = RUN.lock().unwrap_or_else(PoisonError::into_inner);
+    if run.folder.is_none() {
+        let usual = std::env::temp_dir();
+        let short = if usual.as_os_str().len() > 60 { PathBuf::from("/tmp") } else { usual };
+        run.folder = Some(tempfile::Builder::new().prefix("ql.").tempdir_in(short)?);
+    }
+    let Some(base) = &run.folder else { return Err("no folder".into()) };
+    let path = base.path().join(name);
+    std::fs::create_dir(&path)?;
+    Ok(path)
+}
+
+/// Kills what still runs and removes the folders. The last thing a test run does.
+pub fn clear_away() {
+    let mut run = RUN.lock().unwrap_or_else(PoisonError::into_inner);
+    for pid in run.running.drain(..) {
+        signal(pid, Signal::SIGKILL);
+    }
+    // A server that is being killed may still write: once more if the first try found a new file.
+    if let Some(folder) = run.folder.take() {
+        let path = folder.path().to_owned();
+        for _ in 0..50 {
+            drop(std::fs::remove_dir_all(&path));
+            if !path.exists() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// A server process.
+#[derive(Debug)]
+pub struct Process(Child);
+
+impl Process {
+    /// Starts `program`, quiet, in its own process group so that an interrupt at the terminal reaches the test run
+    /// only, and killed by the kernel if the test run dies.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(program: &Path, arguments: &[String]) -> Result<Self, Failed> {
+        use std::os::unix::process::CommandExt;
+        // util-linux's setpriv sets PR_SET_PDEATHSIG and becomes the program, with the same process id.
+        let mut command = match super::find("setpriv") {
+            Some(setpriv) => {
+                let mut command = Command::new(setpriv);
+                command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+                command
+            }
+            None => Command::new(program),
+        };
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        let (reply, answer) = channel();
+        STARTER.send((command, reply)).map_err(|_| "the starter thread is gone")?;
+        let child = answer.recv().map_err(|_| "the starter thread is gone")??;
+        RUN.lock().unwrap_or_else(PoisonError::into_inner).running.push(child.id());
+        Ok(Self(child))
+    }
+
+    /// True while it runs.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.0.try_wait(), Ok(None))
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, what: Signal) {
+        signal(self.0.id(), what);
+    }
+
+    /// Kills it and waits until it is gone.
+    pub fn kill(mut self) {
+        self.signal(Signal::SIGKILL);
+        self.gone();
+    }
+
+    /// Asks it to end, waits for 10 s, then kills it.
+    pub fn stop(mut self) {
+        self.signal(Signal::SIGTERM);
+        let until = Instant::now() + Duration::from_secs(10);
+        while self.is_running() && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        self.signal(Signal::SIGKILL);
+        self.gone();
+    }
+
+    fn gone(&mut self) {
+        drop(self.0.wait());
+        let pid = self.0.id();
+        RUN.lock().unwrap_or_else(PoisonError::into_inner).running.retain(|known| *known != pid);
+    }
+}
+
+fn signal(pid: u32, what: Signal) {
+    if let Ok(pid) = i32::try_from(pid) {
+        let _ = kill(Pid::from_raw(pid), what);
+    }
+}
