@@ -206,7 +206,11 @@ impl<C: Connector> Server<C> {
                 let flapping = health.restored.is_some_and(|since| since.elapsed() < FLAPPING);
                 health.pause = if flapping { (health.pause * 2).clamp(RETEST.0, RETEST.1) } else { RETEST.0 };
                 health.down = true;
-                tracing::warn!(place = self.place(), what = error.what(), "skipping the server while another one works");
+                tracing::warn!(
+                    place = self.place(),
+                    what = error.what(),
+                    "skipping the server while another one works"
+                );
             }
         }
         self.test();

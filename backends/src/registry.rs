@@ -108,6 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[cfg(all(feature = "mysql", feature = "sqlite"))]
     fn kinds_are_unique_and_every_feature_has_one() {
         let registry = Registry::builtin();
         let mut kinds: Vec<_> = registry.kinds().collect();

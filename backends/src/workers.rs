@@ -207,7 +207,7 @@ impl<C: Connector> Workers<C> {
         let found = teams.iter().position(|team| team.runtime == id);
         let at = found.unwrap_or_else(|| {
             let (queue, jobs) = async_channel::bounded(QUEUE_MAX);
-            let members = vec![Weak::new(); self.connections];
+            let members = (0..self.connections).map(|_| Weak::new()).collect();
             teams.push(Team { runtime: id, queue, jobs, members });
             teams.len() - 1
         });

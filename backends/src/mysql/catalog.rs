@@ -3,8 +3,8 @@
 use super::Store;
 use super::connection::Connection;
 use super::error::{Context, lookup_error};
-use super::sql::{self, Session};
 use super::rows;
+use super::sql::{self, Session};
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
 use qmail_lookup_core::{Catalog, Deadline, ErrorKind, LookupError, Mark, Scan, Table, TableRow};

@@ -3,9 +3,9 @@
 
 use super::error::{Context, failure, lookup_error, unknown_column};
 use super::question::{Missing, Question};
+use super::rows;
 use super::settings::{Address, Server, Settings, Tls};
 use super::sql::{self, Session};
-use super::rows;
 use crate::workers::{Connector, Failure};
 use async_trait::async_trait;
 use qmail_lookup_core::{Cell, Deadline, LookupError};
@@ -53,7 +53,8 @@ impl MysqlServer {
             Address::Socket(path) => options.socket(path),
             Address::Tcp(host, port) => options.host(host).port(*port),
         };
-        if let Some(password) = settings.password.as_ref().and_then(|secret| std::str::from_utf8(secret.expose()).ok()) {
+        if let Some(password) = settings.password.as_ref().and_then(|secret| std::str::from_utf8(secret.expose()).ok())
+        {
             options = options.password(password);
         }
         if let Some(ca) = &settings.tls_ca {

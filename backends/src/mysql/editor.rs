@@ -6,9 +6,7 @@ use super::error::{database, lookup_error};
 use super::facts::{Column, Engine, Keeps};
 use super::sql::{self, Session};
 use async_trait::async_trait;
-use qmail_lookup_core::{
-    Applied, Change, Deadline, EditCause, EditError, Editor, Table, TableOptions, TableRow,
-};
+use qmail_lookup_core::{Applied, Change, Deadline, EditCause, EditError, Editor, Table, TableOptions, TableRow};
 use sqlx::mysql::MySqlRow;
 use sqlx::{AssertSqlSafe, Executor, Row};
 use tokio::time::timeout_at;
@@ -93,7 +91,9 @@ impl Editor for Store {
             let result = server.within(by, create(&mut conn, table, options)).await;
             let new = result.map_err(|error| EditError {
                 applied: match error.kind() {
-                    qmail_lookup_core::ErrorKind::Timeout | qmail_lookup_core::ErrorKind::Unreachable => Applied::Unknown,
+                    qmail_lookup_core::ErrorKind::Timeout | qmail_lookup_core::ErrorKind::Unreachable => {
+                        Applied::Unknown
+                    }
                     _ if made.iter().any(|(_, new)| *new) => Applied::Partial { applied: made.len() },
                     _ => Applied::Nothing,
                 },
@@ -130,12 +130,7 @@ impl From<sqlx::Error> for Trouble {
     }
 }
 
-async fn carry_out(
-    conn: &mut Connection,
-    changes: &[Change],
-    shape: &Shape,
-    stage: &mut Stage,
-) -> Result<(), Trouble> {
+async fn carry_out(conn: &mut Connection, changes: &[Change], shape: &Shape, stage: &mut Stage) -> Result<(), Trouble> {
     conn.sql.execute(sql::BEGIN).await?;
     for (n, change) in changes.iter().enumerate() {
         *stage = Stage::Changing(n);

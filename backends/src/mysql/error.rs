@@ -69,8 +69,8 @@ pub(super) fn failure(error: sqlx::Error, at: &Context) -> Failure {
 fn is_lost(number: u16) -> bool {
     matches!(
         number,
-        1040 | 1053 | 1077 | 1079 | 1080 | 1129 | 1152..=1161 | 1184 | 1203 | 1226 | 1317 | 1927 | 2006 | 2013
-            | 3168 | 3169 | 4031
+        1040 | 1053 | 1077 | 1079 | 1080 | 1129 | 1152
+            ..=1161 | 1184 | 1203 | 1226 | 1317 | 1927 | 2006 | 2013 | 3168 | 3169 | 4031
     )
 }
 
@@ -81,36 +81,32 @@ pub(super) fn lookup_error(error: sqlx::Error, at: &Context) -> LookupError {
             Some(inner) => of_server(inner.number(), inner.code(), inner.message(), at),
             None => at.error(ErrorKind::Unreachable, "an error of another driver"),
         },
+        // The TLS library reports a certificate that it does not accept as invalid data.
+        sqlx::Error::Io(io) if io.kind() == std::io::ErrorKind::InvalidData => {
+            tls(&io.to_string(), at).with_source(error)
+        }
+        sqlx::Error::Tls(why) => tls(&why.to_string(), at).with_source(error),
         sqlx::Error::Io(io) => {
             let what = match io.kind() {
                 std::io::ErrorKind::UnexpectedEof => "the server closed the connection".to_owned(),
                 _ => io.to_string(),
             };
             let help = match io.kind() {
-                std::io::ErrorKind::NotFound => "is the server running, and is store.servers its socket?",
+                std::io::ErrorKind::NotFound => "is the server running, and is this its socket?",
                 std::io::ErrorKind::PermissionDenied => "the socket's directory must be open to the daemon's user",
                 std::io::ErrorKind::ConnectionRefused => "is the server running, and does it listen there?",
                 _ => "is the server running, and can it be reached from here?",
             };
             at.error(ErrorKind::Unreachable, what).with_help(help).with_source(error)
         }
-        sqlx::Error::Tls(why) => {
-            let what = format!("TLS: {why}");
-            let help = match &at.tls_ca {
-                Some(ca) => format!(
-                    "the server's certificate must name the host in store.servers and be signed by an authority in \
-                     tls_ca ({}); tls = \"require\" encrypts without knowing the server",
-                    ca.display()
-                ),
-                None => "set tls_ca to the PEM file of the authority that signed the server's certificate; the \
-                         certificate must name the host in store.servers"
-                    .to_owned(),
-            };
-            at.error(ErrorKind::Refused, what).with_help(help).with_source(error)
-        }
         sqlx::Error::Configuration(why) if why.to_string().contains("RSA") => at
-            .error(ErrorKind::Refused, "the server wants the password unencrypted or under a key that nothing vouches for")
-            .with_help("caching_sha2_password needs TLS (tls = \"verify\" or \"require\") or an account of another plugin"),
+            .error(
+                ErrorKind::Refused,
+                "the server wants the password unencrypted or under a key that nothing vouches for",
+            )
+            .with_help(
+                "caching_sha2_password needs TLS (tls = \"verify\" or \"require\") or an account of another plugin",
+            ),
         sqlx::Error::Protocol(text) => {
             let error = at.error(ErrorKind::Unreachable, format!("protocol: {}", unquoted(text)));
             if text.contains("plugin") {
@@ -124,6 +120,20 @@ pub(super) fn lookup_error(error: sqlx::Error, at: &Context) -> LookupError {
         }
         _ => at.error(ErrorKind::Unreachable, "the driver failed").with_source(error),
     }
+}
+
+fn tls(why: &str, at: &Context) -> LookupError {
+    let help = match &at.tls_ca {
+        Some(ca) => format!(
+            "the server's certificate must name the host in servers and be signed by an authority in tls_ca ({}); \
+             tls = \"require\" encrypts without knowing the server",
+            ca.display()
+        ),
+        None => "set tls_ca to the PEM file of the authority that signed the server's certificate; the certificate \
+                 must name the host in servers"
+            .to_owned(),
+    };
+    at.error(ErrorKind::Refused, format!("TLS: {why}")).with_help(help)
 }
 
 /// An error that the server sent. Numbers are those of MySQL and MariaDB.

@@ -2,8 +2,8 @@
 
 use super::Store;
 use super::connection::{Connection, MysqlServer};
-use super::sql::{self, Session};
 use super::rows::text;
+use super::sql::{self, Session};
 use qmail_lookup_core::{Deadline, LookupError, StoreFacts, Table, TableFacts};
 
 /// One column of a documented table.

@@ -11,22 +11,22 @@ mod settings;
 mod sql;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod trial;
 mod url;
 
 use crate::authenticate::CompareAuthenticator;
 use crate::failover::Failover;
+use crate::inlined::inlined;
 use crate::registry::{Entry, OpenContext, SettingsError};
 use crate::workers::Again;
 use async_trait::async_trait;
 use connection::{Connection, MysqlServer};
+use qmail_lookup_core::rules::Ask;
 use qmail_lookup_core::{
     AliasKey, AliasResolver, AliasRow, Authenticator, Backend, Catalog, Cell, CredentialResolver, CredentialRow,
-    Deadline, Editor, Host, HostRow, LookupError, MailboxResolver, MailboxRow, StoreFacts, Username, VirtualKey,
+    Deadline, Editor, Host, HostRow, LookupError, MailboxResolver, MailboxRow, StoreFacts, Table, Username, VirtualKey,
     VirtualResolver, VirtualRow,
 };
-use question::Question;
+use question::{Missing, Question};
 use settings::Settings;
 use sql::Session;
 use std::sync::Arc;
@@ -127,6 +127,24 @@ impl Backend for Mysql {
 
     fn place(&self) -> String {
         self.store.servers.place().to_owned()
+    }
+
+    fn query_text(&self, ask: &Ask) -> String {
+        let question = match ask {
+            Ask::Mailboxes(names) => Question::Mailboxes(names.clone()),
+            Ask::Aliases(keys) => Question::Aliases(keys.clone()),
+            Ask::Virtuals(keys) => Question::Virtuals(keys.clone()),
+            Ask::Rcpthosts(hosts) => Question::Rcpthosts(hosts.clone()),
+        };
+        // As for the documented tables, which have no such column.
+        let mut missing = Missing::default();
+        missing.note(Table::Alias, "seq");
+        let texts = question.pieces().into_iter().map(|piece| {
+            let statement = sql::lookup(&piece, &missing);
+            let keys = statement.binds.into_keys();
+            inlined(&statement.text, keys.iter().map(String::as_str), true)
+        });
+        texts.collect::<Vec<_>>().join(";\n")
     }
 
     async fn ping(&self, by: Deadline) -> Result<(), LookupError> {

@@ -79,9 +79,7 @@ impl Question {
             Self::AnyMailbox => true,
             Self::Mailboxes(keys) | Self::Credentials(keys) => keys.iter().any(|key| key.matches(cell(0))),
             Self::Rcpthosts(keys) => keys.iter().any(|key| key.matches(cell(0))),
-            Self::Aliases(keys) => {
-                keys.iter().any(|key| key.username.matches(cell(0)) && key.alias.matches(cell(1)))
-            }
+            Self::Aliases(keys) => keys.iter().any(|key| key.username.matches(cell(0)) && key.alias.matches(cell(1))),
             Self::Virtuals(keys) => keys.iter().any(|key| {
                 key.host().matches(cell(0))
                     && match key {

@@ -98,6 +98,10 @@ impl Settings {
         if !(1..=CONNECTIONS_MAX).contains(&connections) {
             return Err(error("connections", format!("not from 1 to {CONNECTIONS_MAX}")));
         }
+        if let Some(path) = &raw.tls_ca {
+            let readable = std::fs::File::open(path);
+            readable.map_err(|why| error("tls_ca", format!("{}: cannot be read: {why}", path.display())))?;
+        }
         let password = match (raw.password_file, raw.password) {
             (Some(_), Some(_)) => return Err(error("password_file", "set together with password; keep one of them")),
             (Some(path), None) => Some(password_in(&path)?),
@@ -138,7 +142,11 @@ impl Address {
             return Err("a server with '@'; put user and password into their own keys".to_owned());
         }
         if let Some(path) = text.strip_prefix("unix:") {
-            return if path.starts_with('/') { Ok(Self::Socket(path.into())) } else { Err(wrong("not an absolute path")) };
+            return if path.starts_with('/') {
+                Ok(Self::Socket(path.into()))
+            } else {
+                Err(wrong("not an absolute path"))
+            };
         }
         if text.starts_with('/') {
             return Ok(Self::Socket(text.into()));
@@ -146,7 +154,10 @@ impl Address {
         let (host, port) = match text.strip_prefix('[').map(|rest| rest.split_once(']')) {
             Some(Some((host, rest))) => {
                 host.parse::<std::net::Ipv6Addr>().map_err(|_| wrong("not an IPv6 address between the brackets"))?;
-                (host, if rest.is_empty() { None } else { Some(rest.strip_prefix(':').ok_or_else(|| wrong("no port"))?) })
+                (
+                    host,
+                    if rest.is_empty() { None } else { Some(rest.strip_prefix(':').ok_or_else(|| wrong("no port"))?) },
+                )
             }
             Some(None) => return Err(wrong("no closing bracket")),
             None if text.parse::<IpAddr>().is_ok() => (text, None),

@@ -25,10 +25,8 @@ pub(super) enum Session {
 }
 
 /// Begin a transaction in which several statements see one state of the tables.
-pub(super) const BEGIN_SNAPSHOT: [&str; 2] = [
-    "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
-    "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
-];
+pub(super) const BEGIN_SNAPSHOT: [&str; 2] =
+    ["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"];
 pub(super) const BEGIN: &str = "START TRANSACTION READ WRITE";
 pub(super) const COMMIT: &str = "COMMIT";
 pub(super) const ROLLBACK: &str = "ROLLBACK";

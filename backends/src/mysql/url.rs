@@ -5,11 +5,13 @@ use crate::registry::{Settings, SettingsError};
 use serde_json::Value;
 use url::Url;
 
-const FORM: &str = "expected mysql://user@host:port/database, with ?socket=/path, tls=, tls_ca= or password_file= behind";
+const FORM: &str =
+    "expected mysql://user@host:port/database, with ?socket=/path, tls=, tls_ca= or password_file= behind";
 
 /// Reads it as settings. What is left out keeps its default.
 pub(super) fn settings(rest: &str) -> Result<Settings, SettingsError> {
-    let url = Url::parse(&format!("mysql:{rest}")).map_err(|why| error("", format!("not a usable URL ({why}); {FORM}")))?;
+    let url =
+        Url::parse(&format!("mysql:{rest}")).map_err(|why| error("", format!("not a usable URL ({why}); {FORM}")))?;
     if url.password().is_some() {
         let help = "a password in the URL is seen by every user of this machine; use ?password_file=PATH or the \
                     environment variable QMAIL_LOOKUP_STORE__PASSWORD";

@@ -106,16 +106,16 @@ impl<C: Connector> Shared<C> {
         let left = by.left();
         let by = by.or_after(left.saturating_sub((left / 8).min(HEAD_START)));
         let result = timeout_at(by.instant().into(), self.connector.connect(by)).await;
-        let (error, blame) = match result {
+        let error = match result {
             Ok(Ok(conn)) => {
                 pass.succeeded();
                 let now = Instant::now();
                 return Ok(Live { conn, renew_at: now + RENEW_AFTER, last_used: now, _counted: counted });
             }
-            Ok(Err(error)) => (error, true),
-            Err(_) => (self.timeout("no connection before the deadline"), fair),
+            Ok(Err(error)) => error,
+            Err(_) => self.timeout("no connection before the deadline"),
         };
-        if blame {
+        if fair || error.kind() != ErrorKind::Timeout {
             pass.failed(error.clone());
         }
         Err(error)
