@@ -1,19 +1,23 @@
 //! The one test binary. Trials are named `conformance::STORE::AREA::SENTENCE`, `outage::STORE::...`, `parity::STORE`,
 //! and so on; any part of a name chooses them.
 
+mod cli;
 mod conformance;
 mod layers;
 mod lockfile;
 mod outage;
 mod parity;
 mod registry;
+mod rules;
 
 use libtest_mimic::Arguments;
 use qmail_lookup_tests::server::process::clear_away;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // Most of the time goes by in waiting for servers and deadlines, not in computing.
+    arguments.test_threads = arguments.test_threads.or(Some(8));
     let candidates = qmail_lookup_tests::subjects::all();
     let mut trials = conformance::trials(&candidates);
     trials.extend(parity::trials(&candidates));
@@ -21,6 +25,9 @@ fn main() -> ExitCode {
     trials.extend(registry::trials(&candidates));
     trials.extend(layers::trials());
     trials.extend(lockfile::trials());
+    let complete = candidates.iter().filter_map(|candidate| candidate.subject.as_ref().ok());
+    trials.extend(complete.filter(|subject| subject.complete).flat_map(rules::trials));
+    trials.extend(cli::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
     conformance::say_what_is_missing(&candidates, &arguments);
     drop(candidates);

@@ -31,7 +31,7 @@ pub(super) fn trials() -> Vec<Trial> {
             ensure(!refused.err.contains("hunter2") && !refused.out.contains("hunter2"), format!("{refused:?}"))
         }),
         trial("usage::an_unknown_kind_of_store_names_the_known_ones", || {
-            run(&["--store", "oracle:x", "check"])?.exits(100)?.complains(&["oracle", "mysql", "sqlite"])?;
+            run(&["--store", "oracle:x", "check"])?.exits(100)?.complains(&["--store", "mysql", "sqlite"])?;
             Ok(())
         }),
         trial("usage::no_store_at_all_says_how_to_choose_one", || {

@@ -83,6 +83,8 @@ pub enum Need {
     FreeWords,
     /// Columns suspended and password_type.
     LoginColumns,
+    /// Rows without an owner.
+    EmptyNames,
     /// Names of 128 bytes.
     WideNames,
     /// A primary key that refuses a second row.
@@ -110,6 +112,8 @@ pub struct Shape {
     pub free_words: bool,
     /// Columns suspended and password_type are there.
     pub login_columns: bool,
+    /// Column username may be empty.
+    pub empty_names: bool,
     /// Longest name. Unit: bytes.
     pub width: usize,
     /// Column seq is there.
@@ -128,6 +132,7 @@ impl Shape {
             ids: Ids::Any,
             free_words: true,
             login_columns: true,
+            empty_names: true,
             width: 255,
             seq: true,
         }
@@ -144,6 +149,7 @@ impl Shape {
             ids: Ids::UNSIGNED,
             free_words: false,
             login_columns: true,
+            empty_names: true,
             width: 32,
             seq: false,
         }
@@ -169,6 +175,7 @@ impl Shape {
             Need::LargeIds => self.ids.holds(b"4294967294"),
             Need::FreeWords => self.free_words && self.login_columns,
             Need::LoginColumns => self.login_columns,
+            Need::EmptyNames => self.empty_names,
             Need::WideNames => self.width >= 128,
             Need::Unique => self.unique,
             Need::Seq => self.seq,
@@ -206,6 +213,7 @@ impl Shape {
             "uid" | "gid" => self.ids.holds(bytes),
             "suspended" => self.free_words || matches!(bytes, b"N" | b"Y"),
             "password_type" => self.free_words || DOCUMENTED_TYPES.contains(&bytes),
+            "username" if bytes.is_empty() => self.empty_names,
             "username" | "alias" | "virtual_username" | "ext" => bytes.len() <= self.width,
             _ => true,
         };

@@ -32,9 +32,10 @@ impl Tables {
     /// What they hold.
     #[must_use]
     pub fn shape(self) -> Shape {
+        let checked = |shape| Shape { keys: Text::Bytes, values: Text::Bytes, ids: Ids::CHECKED, empty_names: false, ..shape };
         match self {
-            Self::Documented => Shape { keys: Text::Bytes, values: Text::Bytes, ids: Ids::CHECKED, ..Shape::documented() },
-            Self::Seq => Shape { keys: Text::Bytes, values: Text::Bytes, ids: Ids::CHECKED, ..Shape::with_seq() },
+            Self::Documented => checked(Shape::documented()),
+            Self::Seq => checked(Shape::with_seq()),
             Self::ByHand => Shape { ids: Ids::Any, seq: false, ..Shape::anything() },
         }
     }
@@ -78,7 +79,8 @@ pub fn create(path: &Path, tables: Tables, rows: &[TableRow]) -> Result<(), Fail
         let marks = vec!["?"; columns.len()].join(", ");
         let insert = format!("INSERT INTO `{}` ({}) VALUES ({marks})", row.table(), columns.join(", "));
         let cells = cells(row, &shape).into_iter().map(Cell);
-        transaction.prepare_cached(&insert)?.execute(rusqlite::params_from_iter(cells))?;
+        let stored = transaction.prepare_cached(&insert)?.execute(rusqlite::params_from_iter(cells));
+        stored.map_err(|error| format!("{row:?}: {error}"))?;
     }
     Ok(transaction.commit()?)
 }

@@ -1,0 +1,113 @@
+//! A store that answers but is wrong (rule K4).
+
+use super::{fails, questions, rows};
+use libtest_mimic::{Failed, Trial};
+use qmail_lookup_backends::trust::{Proof, Trust};
+use qmail_lookup_core::{ErrorKind, TableRow, Username};
+use qmail_lookup_tests::check::{Outcome, equal};
+use qmail_lookup_tests::load::{memory, mysql, sqlite};
+use qmail_lookup_tests::model::{Question, soon};
+use qmail_lookup_tests::server::mariadb;
+use qmail_lookup_tests::subject::Opened;
+use qmail_lookup_tests::{Shape, subjects};
+
+/// Makes a store that holds these rows; the text is a name of its own.
+type Make = fn(&str, &[TableRow]) -> Result<Opened, Failed>;
+
+const MEMORY: Make = |_, rows| Ok(memory::filled(rows));
+const SQLITE: Make = |_, rows| sqlite::filled(sqlite::Tables::Documented, rows);
+const MARIADB: Make = |name, rows| mysql::filled(subjects::main_server()?, name, mysql::Tables::Documented, rows);
+
+pub(super) fn trials() -> Vec<Trial> {
+    let mut stores: Vec<(&str, Make)> = vec![("memory", MEMORY), ("sqlite", SQLITE)];
+    if mariadb::missing().is_none() {
+        stores.push(("mariadb", MARIADB));
+    }
+    let all: [(&str, fn(Make) -> Outcome); 5] = [
+        ("an_empty_mailbox_table_is_not_absent", empty_table),
+        ("a_missing_canary_is_not_absent", canary_missing),
+        ("a_canary_that_is_there_lets_absent_be_absent", canary_there),
+        ("a_table_that_is_not_empty_lets_absent_be_absent", not_empty),
+        ("all_tables_empty_is_not_absent", all_empty),
+    ];
+    let each = stores.into_iter().flat_map(|(store, make)| all.map(|(sentence, run)| (store, make, sentence, run)));
+    each.map(|(store, make, sentence, run)| Trial::test(format!("outage::{store}::{sentence}"), move || run(make))).collect()
+}
+
+fn canary(name: &str) -> Proof {
+    Username::new(name.as_bytes()).map_or(Proof::None, Proof::Canary)
+}
+
+/// What of the data set every store holds.
+fn strict() -> Vec<TableRow> {
+    let shape = sqlite::Tables::Documented.shape();
+    Shape::documented().rows(&shape.rows(&rows(&Shape::anything())))
+}
+
+/// Questions that find nothing.
+fn none_of(held: &[TableRow]) -> impl Iterator<Item = Question> + '_ {
+    questions().into_iter().filter(|question| question.counting(held).is_empty())
+}
+
+fn empty_table(make: Make) -> Outcome {
+    let held: Vec<_> = strict().into_iter().filter(|row| !matches!(row, TableRow::Mailbox(_))).collect();
+    let opened = make("trust_no_mailbox", &held)?;
+    let store = Trust::new(opened.store, Proof::NotEmpty);
+    let mut asked = 0;
+    for question in none_of(&held) {
+        asked += 1;
+        fails(&store, &question, &[ErrorKind::Misconfigured])?;
+    }
+    equal("questions", asked, 7)
+}
+
+fn all_empty(make: Make) -> Outcome {
+    let opened = make("trust_nothing", &[])?;
+    let store = Trust::new(opened.store, Proof::NotEmpty);
+    questions().iter().try_for_each(|question| fails(&store, question, &[ErrorKind::Misconfigured]))?;
+    let opened = make("trust_nothing2", &[])?;
+    let store = Trust::new(opened.store, canary("iain"));
+    questions().iter().try_for_each(|question| fails(&store, question, &[ErrorKind::Misconfigured]))
+}
+
+fn canary_missing(make: Make) -> Outcome {
+    let held = strict();
+    let opened = make("trust_no_canary", &held)?;
+    let store = Trust::new(opened.store, canary("no-such-canary"));
+    for question in questions() {
+        if !each_key_is_there(&question, &held) {
+            fails(&store, &question, &[ErrorKind::Misconfigured])?;
+        } else {
+            // What is there is still found: the proof is for "none" only.
+            let came = question.put(&store, soon())?;
+            equal(&format!("{question:?}"), question.counting(&came), question.counting(&held))?;
+        }
+    }
+    Ok(())
+}
+
+/// True if no key of the question finds nothing.
+fn each_key_is_there(question: &Question, held: &[TableRow]) -> bool {
+    let alone: Vec<_> = match question {
+        Question::Mailboxes(keys) => keys.iter().map(|key| Question::Mailboxes(vec![key.clone()])).collect(),
+        Question::Aliases(keys) => keys.iter().map(|key| Question::Aliases(vec![key.clone()])).collect(),
+        Question::Virtuals(keys) => keys.iter().map(|key| Question::Virtuals(vec![key.clone()])).collect(),
+        Question::Rcpthosts(keys) => keys.iter().map(|key| Question::Rcpthosts(vec![key.clone()])).collect(),
+    };
+    alone.iter().all(|question| !question.counting(held).is_empty())
+}
+
+fn canary_there(make: Make) -> Outcome {
+    trusted(make, "trust_canary", canary("iain"))
+}
+
+fn not_empty(make: Make) -> Outcome {
+    trusted(make, "trust_not_empty", Proof::NotEmpty)
+}
+
+fn trusted(make: Make, name: &str, proof: Proof) -> Outcome {
+    let held = strict();
+    let opened = make(name, &held)?;
+    super::answers(&Trust::new(opened.store, proof), &held)
+}
+
