@@ -4,7 +4,7 @@
 //! `cargo bench -p qmail-lookup-benches --bench stores [-- sqlite|mysql]`
 
 use qmail_lookup_backends::registry::{OpenContext, Registry, Settings};
-use qmail_lookup_core::{Backend, Deadline, Username};
+use qmail_lookup_core::{Backend, Deadline, Table, TableOptions, Username};
 use qmail_lookup_tests::server::mariadb::{MariaDb, PASSWORD, USER};
 use qmail_lookup_tests::server::process;
 use rusqlite::OpenFlags;
@@ -66,7 +66,11 @@ fn sqlite(runtime: &Runtime, out: &mut impl Write) -> Result<()> {
     let path = folder.path().join("bench.db");
     let store = open("sqlite", &[("path", path.display().to_string().into())])?;
     let editor = store.editor().ok_or("no editor")?;
-    runtime.block_on(editor.create_tables(Default::default(), Deadline::after(Duration::from_secs(10))))?;
+    runtime.block_on(editor.create_tables(
+        &Table::ALL,
+        TableOptions::default(),
+        Deadline::after(Duration::from_secs(10)),
+    ))?;
     let fill = format!(
         "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {USERS})
          INSERT INTO mailbox(username, uid, gid, home) SELECT 'user' || i, 1000, 1000, '/home/user' || i FROM n"
@@ -96,7 +100,11 @@ fn mysql(runtime: &Runtime, out: &mut impl Write) -> Result<()> {
         ],
     )?;
     let editor = store.editor().ok_or("no editor")?;
-    runtime.block_on(editor.create_tables(Default::default(), Deadline::after(Duration::from_secs(10))))?;
+    runtime.block_on(editor.create_tables(
+        &Table::ALL,
+        TableOptions::default(),
+        Deadline::after(Duration::from_secs(10)),
+    ))?;
     let fill = format!(
         "INSERT INTO mailbox(username, uid, gid, home)
          SELECT CONCAT('user', seq), 1000, 1000, CONCAT('/home/user', seq) FROM seq_0_to_{}",

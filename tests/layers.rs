@@ -30,14 +30,16 @@ fn rank(package: &Package) -> Option<u32> {
 
 fn packages() -> Result<Vec<Package>, libtest_mimic::Failed> {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
-    let metadata = MetadataCommand::new().manifest_path(manifest).no_deps().other_options(["--offline".to_owned()]).exec()?;
+    let metadata =
+        MetadataCommand::new().manifest_path(manifest).no_deps().other_options(["--offline".to_owned()]).exec()?;
     Ok(metadata.workspace_packages().into_iter().cloned().collect())
 }
 
 fn ranks() -> Outcome {
     let packages = packages()?;
     ensure(packages.len() >= 6, "the workspace has shrunk")?;
-    let without: Vec<_> = packages.iter().filter(|package| rank(package).is_none()).map(|package| &package.name).collect();
+    let without: Vec<_> =
+        packages.iter().filter(|package| rank(package).is_none()).map(|package| &package.name).collect();
     ensure(without.is_empty(), format!("no rank for {without:?}: give it one in tests/layers.rs"))
 }
 

@@ -6,7 +6,9 @@ use qmail_lookup_tests::check::{Outcome, ensure};
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         Trial::test("lockfile::sqlx_brings_no_sqlite_of_its_own", || absent("sqlx-sqlite")),
-        Trial::test("lockfile::there_is_one_tls_stack", || ["openssl", "native-tls", "aws-lc-sys"].iter().try_for_each(|name| absent(name))),
+        Trial::test("lockfile::there_is_one_tls_stack", || {
+            ["openssl", "native-tls", "aws-lc-sys"].iter().try_for_each(|name| absent(name))
+        }),
     ]
 }
 

@@ -14,7 +14,8 @@ use std::sync::Arc;
 pub(crate) fn trials(candidates: &[Candidate]) -> Vec<Trial> {
     let subjects = candidates.iter().filter_map(|candidate| candidate.subject.as_ref().ok());
     let trial = |subject: &Arc<Subject>| {
-        let (name, subject) = (format!("parity::{}::answers_as_the_memory_store_does", subject.name), Arc::clone(subject));
+        let (name, subject) =
+            (format!("parity::{}::answers_as_the_memory_store_does", subject.name), Arc::clone(subject));
         Trial::test(name, move || compare(&subject))
     };
     subjects.map(trial).collect()
@@ -55,4 +56,3 @@ fn unnumbered(mut rows: Vec<TableRow>, subject: &Subject) -> Vec<TableRow> {
     rows.sort();
     rows
 }
-

@@ -114,13 +114,15 @@ fn run(subject: &Subject, (_, mode, ask, want): &Case) -> Result<(), Failed> {
 fn answer(lookup: &Lookup, ask: Ask) -> Result<String, Failed> {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let outcome = match ask {
-        G(local) => block_on(lookup.decide(Getpw { local: local.as_bytes().to_vec() }, soon())).map(|owner| match owner {
-            Owner::Mailbox { mailbox: m, dash, ext } => {
-                format!("{} {} {} {} '{}' '{}'", m.username, m.uid, m.gid, text(&m.home), text(dash), text(&ext))
-            }
-            Owner::AliasUser { ext } => format!("alias {}", text(&ext)),
-            Owner::Stock { local } => format!("stock {}", text(&local)),
-        }),
+        G(local) => {
+            block_on(lookup.decide(Getpw { local: local.as_bytes().to_vec() }, soon())).map(|owner| match owner {
+                Owner::Mailbox { mailbox: m, dash, ext } => {
+                    format!("{} {} {} {} '{}' '{}'", m.username, m.uid, m.gid, text(&m.home), text(dash), text(&ext))
+                }
+                Owner::AliasUser { ext } => format!("alias {}", text(&ext)),
+                Owner::Stock { local } => format!("stock {}", text(&local)),
+            })
+        }
         E(address) => {
             let question = Explain {
                 address: address.as_bytes().to_vec(),
@@ -129,7 +131,9 @@ fn answer(lookup: &Lookup, ask: Ask) -> Result<String, Failed> {
             };
             block_on(lookup.decide(question, soon())).map(|outcome: Outcome| {
                 let lines = match &outcome.delivery {
-                    Some(Delivery::Rows { instructions, .. }) => instructions.iter().map(|i| text(&i.to_line())).collect(),
+                    Some(Delivery::Rows { instructions, .. }) => {
+                        instructions.iter().map(|i| text(&i.to_line())).collect()
+                    }
                     _ => Vec::new(),
                 };
                 format!("{} {}", outcome.verdict.as_str(), lines.join("|"))

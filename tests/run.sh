@@ -71,7 +71,7 @@ fi
 say "building"
 cargo build --workspace --bins --tests --locked || { say "the build failed"; exit 1; }
 say "testing"
-if cargo test --workspace --locked -- "$@"; then
+if cargo test --workspace --locked --no-fail-fast -- "$@"; then
   say "all tests passed"
 else
   status=$?

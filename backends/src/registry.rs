@@ -97,8 +97,12 @@ pub fn read<T: DeserializeOwned>(settings: Settings, known: &'static [&'static s
     serde_path_to_error::deserialize(Value::Object(settings)).map_err(|error| {
         let path = error.path().to_string();
         let key = if path == "." { String::new() } else { path };
-        let secret = key.contains("password");
-        let problem = if secret { "not a usable value".to_owned() } else { error.into_inner().to_string() };
+        // What was found is not repeated: a secret may stand in the wrong place.
+        let text = error.into_inner().to_string();
+        let problem = match text.split_once(", expected ") {
+            Some((wrong, expected)) if wrong.starts_with("invalid ") => format!("not usable, expected {expected}"),
+            _ => text,
+        };
         SettingsError { key, problem, known }
     })
 }

@@ -115,8 +115,9 @@ impl VirtualResolver for Trust {
         let matches = |key: &VirtualKey, row: &VirtualRow| {
             let user = match key {
                 VirtualKey::Exact { user, .. } => user.matches(row.virtual_username.as_deref()),
-                // What patterns there are is never a "none" by itself: the exact key beside it is.
-                VirtualKey::Patterns { .. } | VirtualKey::Any { .. } => true,
+                // No pattern that fits may come back although the host has others: what is missing cannot be seen here.
+                VirtualKey::Patterns { .. } => false,
+                VirtualKey::Any { .. } => true,
             };
             user && key.host().matches(row.virtual_host.as_deref())
         };
@@ -158,6 +159,7 @@ impl Backend for Trust {
     }
 
     async fn any_mailbox(&self, by: Deadline) -> Result<bool, LookupError> {
+        self.prove(by).await?;
         self.inner.any_mailbox(by).await
     }
 

@@ -42,6 +42,13 @@ pub(crate) fn settings(config: &Config) -> Vec<Warning> {
         let warning = Warning::unwise(config.layers.place(&mailbox.table), format!("{}.canary", mailbox.table), text);
         found.push(warning.with_help("name a mailbox that always exists, for example canary = \"postmaster\""));
     }
+    for store in [Role::Alias, Role::Virtual].map(|role| config.store.role(role)) {
+        if store.proof == Proof::None {
+            let text = "not set: this store's \"none\" is believed unproved, be it empty or the wrong one";
+            let warning = Warning::unwise(config.layers.place(&store.table), format!("{}.canary", store.table), text);
+            found.push(warning.with_help("give it a table mailbox with one row and name that"));
+        }
+    }
     let mut named: Vec<&str> = Vec::new();
     for store in [Role::Alias, Role::Virtual].map(|role| config.store.role(role)) {
         if named.contains(&store.table.as_str()) {

@@ -19,7 +19,8 @@ use std::path::{Path, PathBuf};
 pub const DEFAULT_CONFIG: &str = "/etc/qmail-lookup/qmail-lookup.toml";
 
 /// What to read. Without `config`, `sqlserver` and `store_url`: [`DEFAULT_CONFIG`] if it is there, else
-/// `control/sqlserver` in qmail's home if that is there. A `store_url` alone reads no file.
+/// `control/sqlserver` in qmail's home if that is there; that file also lies below a `config` that chooses no store. A
+/// `store_url` alone reads no file.
 #[derive(Clone, Default)]
 pub struct Sources {
     /// A TOML file; it must exist.
@@ -67,15 +68,21 @@ pub(crate) fn load_with(sources: &Sources, registry: &Registry, default: &Path) 
     let mut warnings = Vec::new();
     let mut permissions = Vec::new();
     let mut layers = Vec::new();
+    let toml = config.as_ref().map(|path| toml_layer(path, &mut permissions)).transpose()?;
+    let url = sources.store_url.as_ref().map(|url| url::read(url, registry)).transpose()?;
+    if let (Some(url), Some(set)) = (&url, &environment) {
+        refuse_overridden(url, set)?;
+    }
+    let above = [toml.as_ref(), url.as_ref(), environment.as_ref()];
+    let legacy = match legacy {
+        None => below_a_file_without_store(above.into_iter().flatten())?,
+        given => given,
+    };
     if let Some(path) = &legacy {
         layers.push(legacy_layer(path, &mut warnings, &mut permissions)?);
     }
-    if let Some(path) = &config {
-        layers.push(toml_layer(path, &mut permissions)?);
-    }
-    if let Some(url) = &sources.store_url {
-        layers.push(url::read(url, registry)?);
-    }
+    layers.extend(toml);
+    layers.extend(url);
     layers.extend(environment);
     let layers = Layers::stack(layers)?;
     let tables = variables::settle(layers.merged.clone(), &layers.variables(), Tables::read)
@@ -89,7 +96,7 @@ pub(crate) fn load_with(sources: &Sources, registry: &Registry, default: &Path) 
     let store = Plan::read(&tables.store, registry).map_err(|refusal| layers.error(refusal))?;
     let Tables { qmail, strict_permissions, mut rules, auth, daemon, cache, .. } = tables;
     warnings.extend(layers.warnings.iter().cloned());
-    warnings.extend(deny::extend(&mut rules));
+    deny::extend(&mut rules);
     let deadline = store.deadline;
     let mut config =
         Config { qmail, strict_permissions, rules, auth, daemon, cache, store, deadline, warnings: Vec::new(), layers };
@@ -141,6 +148,33 @@ fn files(
     let problem = format!("no store is chosen: neither {} nor {} is there", default.display(), legacy.display());
     let help = "write one of them, or give --config FILE, --sqlserver FILE or --store URL";
     Err(ConfigError::new(Place::Nowhere, "", problem).with_help(help))
+}
+
+/// `control/sqlserver` of qmail's home, if it is there and nothing above chooses a store.
+fn below_a_file_without_store<'a>(above: impl Iterator<Item = &'a Layer>) -> Result<Option<PathBuf>, ConfigError> {
+    let mut qmail = DEFAULT_QMAIL;
+    for layer in above {
+        if layer.data.contains_key("store") {
+            return Ok(None);
+        }
+        qmail = layer.data.get("qmail").and_then(Value::as_str).unwrap_or(qmail);
+    }
+    let legacy = Path::new(qmail).join("control/sqlserver");
+    Ok(there(&legacy)?.then_some(legacy))
+}
+
+/// A variable may add to the store that `--store` names, and never lead to another one unsaid.
+fn refuse_overridden(url: &Layer, set: &Layer) -> Result<(), ConfigError> {
+    let store = |layer: &Layer| layer.data.get("store").and_then(Value::as_object).cloned().unwrap_or_default();
+    let named = store(url);
+    match store(set).into_iter().find(|(key, _)| named.contains_key(key)) {
+        None => Ok(()),
+        Some((key, _)) => {
+            let path = format!("store.{key}");
+            let problem = "is set by --store too; unset the variable, or leave it out of the URL";
+            Err(ConfigError::new(Place::Variable(variables::name_of(&path)), path, problem))
+        }
+    }
 }
 
 /// True if the file is there. One that cannot be looked at may be there, and nothing else must take its place.
@@ -225,3 +259,7 @@ mod tests;
 #[cfg(test)]
 #[path = "example_tests.rs"]
 mod example_tests;
+
+#[cfg(test)]
+#[path = "precedence_tests.rs"]
+mod precedence_tests;

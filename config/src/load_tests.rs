@@ -93,7 +93,8 @@ fn a_full_file_arrives() {
     assert_eq!(config.cache.ttl, Duration::from_secs(60));
     assert_eq!(config.deadline, Duration::from_secs(2));
     assert_eq!(config.store.role(Role::Virtual).kind, "sqlite");
-    assert_eq!(config.warnings, []);
+    let said: Vec<_> = config.warnings.iter().map(|warning| warning.key.as_str()).collect();
+    assert_eq!(said, ["store.virtual.canary"]);
     assert_eq!(
         config.describe()[1..],
         ["mailbox: mysql of [store]", "alias: mysql of [store]", "virtual: sqlite of [store.virtual]"]

@@ -173,14 +173,12 @@ fn role(store: &Map<String, Value>, role: Role, registry: &Registry) -> Result<R
         }
         add(own, &table, &["kind", "canary"]);
     }
-    let proof = match (role, own.map(|own| canary(own, &table)).transpose()?.flatten()) {
+    // Merged like every other key; a blank one takes it back.
+    let inherited = if merged { canary(store, "store")? } else { None };
+    let name = own.map(|own| canary(own, &table)).transpose()?.flatten().or(inherited).flatten();
+    let proof = match (role, name) {
         (_, Some(name)) => Proof::Canary(name),
-        (Role::Mailbox, None) if merged => canary(store, "store")?.map_or(Proof::NotEmpty, Proof::Canary),
         (Role::Mailbox, None) => Proof::NotEmpty,
-        // Without a table of its own the role reads [store], whose canary is then its own.
-        (Role::Alias | Role::Virtual, None) if own.is_none() => {
-            canary(store, "store")?.map_or(Proof::None, Proof::Canary)
-        }
         (Role::Alias | Role::Virtual, None) => Proof::None,
     };
     let table = if own.is_some() { table } else { "store".to_owned() };
@@ -198,10 +196,14 @@ fn kind<'a>(table: &Map<String, Value>, name: &str, registry: &'a Registry) -> R
     })
 }
 
-fn canary(table: &Map<String, Value>, name: &str) -> Result<Option<Username>, Refusal> {
+/// The canary that a table names; `Some(None)` if it names none on purpose, with a blank.
+fn canary(table: &Map<String, Value>, name: &str) -> Result<Option<Option<Username>>, Refusal> {
     let Some(value) = table.get("canary") else { return Ok(None) };
+    if value.as_str() == Some("") {
+        return Ok(Some(None));
+    }
     let found = value.as_str().and_then(|text| Username::new(text.as_bytes()));
-    found.map(Some).ok_or_else(|| {
+    found.map(|name| Some(Some(name))).ok_or_else(|| {
         let problem = "not a mailbox name in quotes: 1 to 128 printable ASCII bytes, no blanks";
         Refusal::new(format!("{name}.canary"), problem)
     })

@@ -53,7 +53,7 @@ fn an_override_of_the_same_kind_is_merged() {
     assert_eq!(mailbox.proof, canary("x"));
     let alias = plan.role(Role::Alias);
     assert_eq!(settings(alias), json!({"user": "u", "database": "a", "password_file": "/p"}));
-    assert_eq!(alias.proof, Proof::None);
+    assert_eq!(alias.proof, canary("x"));
     assert_eq!(plan.role(Role::Virtual).proof, canary("x"));
 }
 

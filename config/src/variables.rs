@@ -29,7 +29,7 @@ pub(crate) fn read(
         let Some(rest) = name.strip_prefix(PREFIX) else { continue };
         let path = rest.to_ascii_lowercase().replace("__", ".");
         let refuse = |problem: &str| Err(ConfigError::new(Place::Variable(name.clone()), "", problem));
-        if path.split('.').any(str::is_empty) {
+        if path.split('.').any(str::is_empty) || path.split('.').count() > LEVELS_MAX {
             return refuse("not the name of a setting").map_err(|error: ConfigError| {
                 error.with_help(format!("write {}, with two underscores between table and key", name_of("rules.break")))
             });
@@ -40,6 +40,9 @@ pub(crate) fn read(
     }
     Ok((data, names))
 }
+
+/// No setting lies deeper.
+const LEVELS_MAX: usize = 4;
 
 /// Sets `path`, making tables on the way; `None` if something that is no table stands in the way or is there.
 fn put(data: &mut Map<String, Value>, path: &str, value: Value) -> Option<()> {

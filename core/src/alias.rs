@@ -68,11 +68,11 @@ pub fn instructions(
         .iter()
         .map(|row| Ok((row.seq_number()?, row.instruction(home, settings)?)))
         .collect::<Result<Vec<_>, Misconfiguration>>()?;
-    let numbered = read.iter().all(|(seq, _)| seq.is_some());
-    read.sort_by(|(seq_a, a), (seq_b, b)| {
-        let order = (a.class(), a.to_line()).cmp(&(b.class(), b.to_line()));
-        if numbered { seq_a.cmp(seq_b).then(order) } else { order }
-    });
+    // Without a number, be it that the table has no such column or that the cell is NULL, a row comes last.
+    let key = |(seq, instruction): &(Option<i128>, Instruction)| {
+        (seq.is_none(), *seq, instruction.class(), instruction.to_line())
+    };
+    read.sort_by_cached_key(key);
     Ok(read.into_iter().map(|(_, instruction)| instruction).collect())
 }
 
@@ -84,7 +84,7 @@ impl AliasRow {
         Misconfiguration { rule, table: "alias", key, column, problem: problem.to_owned() }
     }
 
-    fn seq_number(&self) -> Result<Option<u64>, Misconfiguration> {
+    fn seq_number(&self) -> Result<Option<i128>, Misconfiguration> {
         let Some(digits) = self.seq.as_deref() else { return Ok(None) };
         let number = std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok());
         number.map(Some).ok_or_else(|| self.bad("A3", "seq", "not a whole number"))
@@ -255,6 +255,10 @@ mod tests {
             row.seq = Some((n + 8).to_string().into_bytes());
         }
         assert_eq!(lines(&rows), ["&z@z.org", "./Maildir/", "&z@z.org", "|true", "&a@z.org"]);
+        rows[3].seq = Some(b"-1".to_vec());
+        assert_eq!(lines(&rows)[0], "|true");
+        rows[3].seq = None;
+        assert_eq!(lines(&rows)[4], "|true");
         rows[1].seq = Some(b"1x".to_vec());
         assert_eq!(instructions(&rows, b"/h", &settings).unwrap_err().rule, "A3");
     }

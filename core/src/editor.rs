@@ -122,9 +122,14 @@ pub trait Editor: Send + Sync {
     /// Says which change failed, why, and what was done.
     async fn apply(&self, changes: &[Change], by: Deadline) -> Result<(), EditError>;
 
-    /// Makes the tables that are not there and changes none that is. Returns for each whether it was made.
+    /// Makes those of `tables` that are not there and changes none that is. Returns for each whether it was made.
     ///
     /// # Errors
     /// If a table could not be made.
-    async fn create_tables(&self, options: TableOptions, by: Deadline) -> Result<Vec<(Table, bool)>, EditError>;
+    async fn create_tables(
+        &self,
+        tables: &[Table],
+        options: TableOptions,
+        by: Deadline,
+    ) -> Result<Vec<(Table, bool)>, EditError>;
 }

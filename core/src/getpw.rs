@@ -5,6 +5,7 @@ use crate::error::{Misconfiguration, printable};
 use crate::limits::SIX_FIELDS_MAX;
 use crate::mailbox::Mailbox;
 use crate::settings::HomeTrouble;
+use crate::virtuals::Encoded;
 
 /// The six fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ impl SixFields {
             out.push(0);
         }
         if out.len() > SIX_FIELDS_MAX {
-            return Err(bad("the answer is too long for qmail-lspawn"));
+            return Err(bad("with its extension, the answer is too long for qmail-lspawn"));
         }
         Ok(out)
     }
@@ -108,10 +109,21 @@ pub enum HomeCheck {
 pub enum Choice {
     /// Answer with the mailbox.
     Mailbox,
-    /// Answer with the alias user, dash `-`, ext the whole local part.
+    /// Answer with the alias user, dash `-`, ext as [`alias_ext`] says.
     AliasUser,
     /// Exit 118; the text is for the log.
     Defer(&'static str),
+}
+
+/// The extension under which the alias user gets the mail of a mailbox whose home is in trouble (rule G3 with
+/// `alias`): the local part, and for a virtual recipient its address. The encoded local part would mean an unknown
+/// recipient to our qmail-local (rule V5), and bounce.
+#[must_use]
+pub fn alias_ext(local: &[u8]) -> Vec<u8> {
+    match Encoded::decode(local) {
+        Some(Encoded { host, user }) => [user, b"@", host.as_bytes()].concat(),
+        None => local.to_vec(),
+    }
 }
 
 /// Decides rule G3.
@@ -156,5 +168,7 @@ mod tests {
         assert!(matches!(choose(HomeCheck::OtherOwner, Alias, Defer), Choice::Defer(_)));
         assert!(matches!(choose(HomeCheck::CannotExamine, Alias, Alias), Choice::Defer(_)));
         assert_eq!(choose(HomeCheck::Missing, Alias, Defer), Choice::AliasUser);
+        assert_eq!(alias_ext(b"Iain-x"), b"Iain-x");
+        assert_eq!(alias_ext(b"=virtual.com=-Iain"), b"Iain@virtual.com", "never what means an unknown recipient");
     }
 }

@@ -46,6 +46,8 @@ pub use mailbox::{Cell, Mailbox, MailboxRow};
 pub use rcpthosts::HostRow;
 pub use virtuals::VirtualRow;
 
+#[cfg(feature = "password")]
+pub use password::Secret;
 #[cfg(feature = "resolver")]
 pub use {
     alias::AliasResolver,
@@ -57,5 +59,3 @@ pub use {
     mailbox::MailboxResolver,
     virtuals::VirtualResolver,
 };
-#[cfg(feature = "password")]
-pub use password::Secret;

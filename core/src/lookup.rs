@@ -77,13 +77,15 @@ impl Lookup {
         mut trace: Option<&mut Trace>,
     ) -> Result<Q::Answer, LookupError> {
         let mut resolution = Resolution::new(question, Arc::clone(&self.settings));
-        for _ in 0..ASKS_MAX {
+        for asked in 0..ASKS_MAX {
             let step = match trace.as_deref_mut() {
                 Some(trace) => resolution.step_noting(&mut trace.notes)?,
                 None => resolution.step()?,
             };
             let ask = match step {
-                Step::Done(answer) => return Ok(answer),
+                Step::Done(answer) if asked > 0 => return Ok(answer),
+                // Every key was unusable. Also such a "none" comes only from stores that were reached.
+                Step::Done(answer) => return self.reach(by).await.map(|()| answer),
                 Step::Ask(ask) => ask,
             };
             let store = self.store(&ask);
@@ -96,6 +98,16 @@ impl Lookup {
             resolution.tell(ask, told?);
         }
         Err(LookupError::new(ErrorKind::Misconfigured, "rules", "the question did not end"))
+    }
+
+    async fn reach(&self, by: Deadline) -> Result<(), LookupError> {
+        self.mailbox.any_mailbox(by).await?;
+        for other in [&self.alias, &self.virtuals] {
+            if !Arc::ptr_eq(other, &self.mailbox) {
+                other.ping(by).await?;
+            }
+        }
+        Ok(())
     }
 
     fn store(&self, ask: &Ask) -> &Arc<dyn Backend> {

@@ -58,6 +58,9 @@ impl MailboxRow {
         if raw.starts_with(b"=") {
             return Err(bad("username", "begins with '=', which is kept for encoded virtual recipients"));
         }
+        if let Some(why) = &settings.deny_unknown {
+            return Err(bad("uid", &format!("which ids are denied is not known: {why}")));
+        }
         let id = |column, cell: &Cell, min: u32, denied: &[u32]| {
             let digits = cell.as_deref().unwrap_or_default();
             let number = parse_id(digits).ok_or_else(|| bad(column, "not a number from 0 to 4294967294"))?;
@@ -157,6 +160,8 @@ mod tests {
         }
         let denied = RuleSettings { deny_uids: vec![800], ..settings.clone() };
         assert!(row("800", "100", "/h").validate(&denied).is_err());
+        let unknown = RuleSettings { deny_unknown: Some("user qmailq: no answer".to_owned()), ..settings.clone() };
+        assert!(row("800", "100", "/h").validate(&unknown).is_err());
         let encoded = MailboxRow { username: Some(b"=x=-y".to_vec()), ..row("800", "100", "/h") };
         assert!(encoded.validate(&settings).is_err());
     }

@@ -137,6 +137,9 @@ pub struct RuleSettings {
     pub deny_uids: Vec<u32>,
     /// Gids no mailbox may have. Whoever opens the configuration adds those of powerful groups.
     pub deny_gids: Vec<u32>,
+    /// Why the denied ids are not all known, if so: then no mailbox row is believed (rule K3).
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub deny_unknown: Option<String>,
 }
 
 impl Default for RuleSettings {
@@ -158,6 +161,7 @@ impl Default for RuleSettings {
             min_gid: 100,
             deny_uids: Vec::new(),
             deny_gids: Vec::new(),
+            deny_unknown: None,
         }
     }
 }

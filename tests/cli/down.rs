@@ -28,9 +28,9 @@ fn all_temporary(url: &str, words: &[&str]) -> Outcome {
         let args = [&["--store", url], *verb].concat();
         let done = run_with(&args, "secret\n", &[("QMAIL_LOOKUP_STORE__DEADLINE", "1s")])?;
         let took = begun.elapsed();
-        done.exits(111).and_then(|done| done.complains(words)).map_err(|failed| -> Failed {
-            format!("{verb:?}: {}", failed.message().unwrap_or_default()).into()
-        })?;
+        done.exits(111)
+            .and_then(|done| done.complains(words))
+            .map_err(|failed| -> Failed { format!("{verb:?}: {}", failed.message().unwrap_or_default()).into() })?;
         ensure(took < Duration::from_secs(4), format!("{verb:?} took {took:?} with a deadline of 1 s"))?;
     }
     Ok(())

@@ -114,7 +114,11 @@ pub(super) fn trials() -> Vec<Trial> {
                 run(&["--sqlserver", &path, "getpw", "iain"])?.exits(0)?.says("/home/mail/iain")?;
             }
             let path = site.write("sqlserver", "server localhost\nlogin x\npasword y\ndb q\n")?.display().to_string();
-            run(&["--sqlserver", &path, "getpw", "iain"])?.exits(100)?.complains(&[&path, ":3:", "did you mean password"])?;
+            run(&["--sqlserver", &path, "getpw", "iain"])?.exits(100)?.complains(&[
+                &path,
+                ":3:",
+                "did you mean password",
+            ])?;
             Ok(())
         }),
         needs_server("mariadb::toml_names_file_line_and_nearest_key", || {
@@ -135,7 +139,8 @@ pub(super) fn trials() -> Vec<Trial> {
             let socket = site.server.socket().display().to_string();
             let wrong = site.write("wrong", "hunter2\n")?;
             let url = format!("mysql://{USER}@localhost/q?socket={socket}&password_file={}", wrong.display());
-            let refused = run(&["--store", &url, "getpw", "iain"])?.exits(111)?.complains(&[&socket, USER, "password"])?;
+            let refused =
+                run(&["--store", &url, "getpw", "iain"])?.exits(111)?.complains(&[&socket, USER, "password"])?;
             ensure(!refused.err.contains("hunter2"), format!("{refused:?}"))?;
             let other = site.url().replace("/q?", "/nosuchdb?");
             run(&["--store", &other, "getpw", "iain"])?.exits(111)?.complains(&[&socket, "nosuchdb"])?;

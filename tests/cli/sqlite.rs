@@ -61,7 +61,9 @@ pub(super) fn trials() -> Vec<Trial> {
         }),
         with_store("getpw_looks_at_the_home_only_when_asked", |url, folder| {
             run(&["--store", url, "getpw", "iain"])?.exits(0)?;
-            run(&["--store", url, "getpw", "--check-home", "iain"])?.exits(111)?.complains(&["iain", "does not exist"])?;
+            run(&["--store", url, "getpw", "--check-home", "iain"])?
+                .exits(111)?
+                .complains(&["iain", "does not exist"])?;
             let home = folder.join("home");
             std::fs::create_dir(&home)?;
             let sql = format!("update mailbox set home='{}' where username='iain'", home.display());
@@ -82,7 +84,13 @@ pub(super) fn trials() -> Vec<Trial> {
             Ok(())
         }),
         with_store("no_verb_ever_shows_a_password", |url, _| {
-            for args in [&["mailbox", "iain"][..], &["explain", "iain"], &["getpw", "iain"], &["check"], &["explain", "iain", "--json"]] {
+            for args in [
+                &["mailbox", "iain"][..],
+                &["explain", "iain"],
+                &["getpw", "iain"],
+                &["check"],
+                &["explain", "iain", "--json"],
+            ] {
                 let shown = run(&[&["--store", url, "-v"], args].concat())?;
                 ensure(!shown.out.contains("secret") && !shown.err.contains("secret"), format!("{shown:#?}"))?;
             }
@@ -90,14 +98,29 @@ pub(super) fn trials() -> Vec<Trial> {
         }),
         with_store("auth_reads_the_first_line_of_standard_input", |url, _| {
             let auth = |user: &str, input: &str| run_with(&["--store", url, "auth", user], input, &[]);
-            for (user, password) in [("iain", "secret\n"), ("iain", "secret"), ("Iain", "secret\nmore\n"), ("iain-sanity", "test\n"), ("dmp", "test\n")] {
+            for (user, password) in [
+                ("iain", "secret\n"),
+                ("iain", "secret"),
+                ("Iain", "secret\nmore\n"),
+                ("iain-sanity", "test\n"),
+                ("dmp", "test\n"),
+            ] {
                 auth(user, password)?.exits(0)?.says("granted")?;
             }
-            for (user, password) in [("iain", "Secret\n"), ("iain", "\n"), ("iain", ""), ("nobody", "secret\n"), ("sleepy", "secret\n"),
-                ("iain-sanity", "abgOeLfPimXQo\n"), ("dmp", "*94BDCEBE19083CE2A1F959FD02F964C7AF4CFC29\n"), ("iain-x", "secret\n")] {
+            for (user, password) in [
+                ("iain", "Secret\n"),
+                ("iain", "\n"),
+               
+                ("nobody", "secret\n"),
+                ("sleepy", "secret\n"),
+                ("iain-sanity", "abgOeLfPimXQo\n"),
+                ("dmp", "*94BDCEBE19083CE2A1F959FD02F964C7AF4CFC29\n"),
+                ("iain-x", "secret\n"),
+            ] {
                 auth(user, password)?.exits(1)?.says("refused")?;
             }
             auth("root", "secret\n")?.exits(111)?.complains(&["uid"])?;
+            auth("iain", "")?.exits(100)?.complains(&["no password"])?;
             Ok(())
         }),
         with_store("explain_says_verdict_mailbox_instructions_and_steps", |url, folder| {
@@ -105,7 +128,9 @@ pub(super) fn trials() -> Vec<Trial> {
             std::fs::write(folder.join("control/locals"), "mail.test\n")?;
             let home = folder.display().to_string();
             let explain = |address: &str, code: i32| {
-                run_with(&["--store", url, "--json", "explain", address], "", &[("QMAIL_LOOKUP_QMAIL", &home)])?.exits(code)?.json()
+                run_with(&["--store", url, "--json", "explain", address], "", &[("QMAIL_LOOKUP_QMAIL", &home)])?
+                    .exits(code)?
+                    .json()
             };
             for (address, code, verdict, mailbox, lines) in [
                 ("iain-slowlaris@mail.test", 0, "deliver", Some("iain"), &["./Maildir/"][..]),
@@ -123,14 +148,18 @@ pub(super) fn trials() -> Vec<Trial> {
                 equal(address, json["address"].as_str(), Some(address))?;
                 equal(address, json["verdict"].as_str(), Some(verdict))?;
                 equal(address, json["mailbox"].as_str(), mailbox)?;
-                let found: Vec<_> = json["instructions"].as_array().into_iter().flatten().filter_map(|v| v.as_str()).collect();
+                let found: Vec<_> =
+                    json["instructions"].as_array().into_iter().flatten().filter_map(|v| v.as_str()).collect();
                 equal(address, found, lines)?;
                 let steps = json["steps"].as_array().ok_or("no steps")?;
                 ensure(steps.iter().any(|step| step["asked"].is_string()), format!("no question: {json:#}"))?;
                 for step in steps {
                     ensure(step["rule"].is_string(), format!("a step without a rule: {step}"))?;
                     let asked = step["asked"].is_string();
-                    ensure(asked == step["found"].is_array() && asked == step["microseconds"].is_u64(), step.to_string())?;
+                    ensure(
+                        asked == step["found"].is_array() && asked == step["microseconds"].is_u64(),
+                        step.to_string(),
+                    )?;
                 }
             }
             run(&["--store", url, "explain", "iain-slowlaris"])?.exits(0)?.says("SELECT")?.says("G2")?;
@@ -144,17 +173,30 @@ pub(super) fn trials() -> Vec<Trial> {
                 Ok(names)
             };
             let want = [
-                "alias.username", "alias.alias", "alias.alias_username", "alias.alias_host",
-                "mailbox.username", "mailbox.uid", "mailbox.gid", "mailbox.home", "mailbox.password", "mailbox.password_type", "mailbox.suspended",
+                "alias.username",
+                "alias.alias",
+                "alias.alias_username",
+                "alias.alias_host",
+                "mailbox.username",
+                "mailbox.uid",
+                "mailbox.gid",
+                "mailbox.home",
+                "mailbox.password",
+                "mailbox.password_type",
+                "mailbox.suspended",
                 "rcpthosts.host",
-                "virtual.username", "virtual.ext", "virtual.virtual_username", "virtual.virtual_host",
+                "virtual.username",
+                "virtual.ext",
+                "virtual.virtual_username",
+                "virtual.virtual_host",
             ];
             equal("columns", columns(folder)?, want.map(str::to_owned).to_vec())?;
             let again = run(&["--store", url, "init", "--with-seq", "--username-width", "128"])?.exits(0)?;
             equal("lines", again.out.lines().filter(|line| line.contains("there already")).count(), 4)?;
             equal("columns", columns(folder)?, want.map(str::to_owned).to_vec())?;
             run(&["--store", url, "getpw", "iain"])?.exits(0)?;
-            let printed = run(&["--store", url, "init", "--print", "--with-seq"])?.exits(0)?.says("CREATE TABLE")?.says("seq")?;
+            let printed =
+                run(&["--store", url, "init", "--print", "--with-seq"])?.exits(0)?.says("CREATE TABLE")?.says("seq")?;
             rusqlite::Connection::open_in_memory()?.execute_batch(&printed.out)?;
             Ok(())
         }),
@@ -167,10 +209,71 @@ pub(super) fn trials() -> Vec<Trial> {
         }),
         with_store("a_missing_canary_makes_every_none_temporary", |url, _| {
             let env = [("QMAIL_LOOKUP_STORE__CANARY", "nobody")];
-            for args in [&["getpw", "zz"][..], &["mailbox", "zz"], &["alias", "zz"], &["virtual", "zz@virtual.example"], &["rcpthost", "zz"], &["explain", "zz@virtual.example"]] {
-                run_with(&[&["--store", url], args].concat(), "", &env)?.exits(111)?.complains(&["canary", "nobody"])?;
+            for args in [
+                &["getpw", "zz"][..],
+                &["mailbox", "zz"],
+                &["alias", "zz"],
+                &["virtual", "zz@virtual.example"],
+                &["rcpthost", "zz"],
+                &["explain", "zz@virtual.example"],
+            ] {
+                run_with(&[&["--store", url], args].concat(), "", &env)?
+                    .exits(111)?
+                    .complains(&["canary", "nobody"])?;
             }
             run_with(&["--store", url, "auth", "zz"], "secret\n", &env)?.exits(111)?.complains(&["canary"])?;
+            Ok(())
+        }),
+        with_store("any_bytes_may_be_asked", |url, _| {
+            use std::os::unix::ffi::OsStringExt;
+            let bytes = |text: &[u8]| std::ffi::OsString::from_vec(text.to_vec());
+            let ask = |verb: &str, key: &[u8]| run(&[bytes(b"--store"), url.into(), verb.into(), bytes(key)]);
+            ask("getpw", b"=virtual.com=-\xff\xfe")?.exits(0)?;
+            ask("getpw", b"\xff")?.exits(1)?;
+            ask("mailbox", b"")?.exits(1)?;
+            for key in [&b"@"[..], b"a@", b"@a", b"=a=b", b"%", b"'; drop table mailbox;--", b"a b", &[b'x'; 100_000]] {
+                for verb in ["getpw", "mailbox", "alias", "rcpthost", "explain"] {
+                    let done = ask(verb, key)?;
+                    ensure(matches!(done.code, Some(0 | 1)), format!("{verb}: {done:?}"))?;
+                }
+            }
+            run(&["--store", url, "getpw", "--null", "--json", "iain"])?.exits(100)?;
+            Ok(())
+        }),
+        trial("sqlite::a_key_that_nobody_can_have_is_still_not_known_while_the_store_is_away", || {
+            for args in [&["mailbox", ""][..], &["mailbox", "a b"], &["getpw", "\u{e9}"], &["rcpthost", ""], &["explain", "x@\u{e9}"]] {
+                run(&[&["--store", "sqlite:/nonexistent/x.db"], args].concat())?.exits(111)?.complains(&["/nonexistent/x.db"])?;
+            }
+            Ok(())
+        }),
+        trial("sqlite::every_role_may_have_a_store_of_its_own", || {
+            let folder = tempfile::tempdir()?;
+            let at = |name: &str| folder.path().join(name).display().to_string();
+            let toml = format!(
+                "qmail = \"{}\"\n[store]\nkind = \"sqlite\"\npath = \"{}\"\n[store.alias]\npath = \"{}\"\n",
+                at("qmail"), at("one.db"), at("two.db")
+            );
+            std::fs::write(at("q.toml"), toml)?;
+            let config = at("q.toml");
+            run(&["--config", &config, "init"])?.exits(0)?.says("two.db")?;
+            let tables = |name: &str| -> Result<Vec<String>, Failed> {
+                let db = rusqlite::Connection::open(at(name))?;
+                let sql = "select name from sqlite_master where type='table' order by name";
+                let names = db.prepare(sql)?.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+                Ok(names)
+            };
+            equal("one", tables("one.db")?, ["mailbox", "rcpthosts", "virtual"].map(str::to_owned).to_vec())?;
+            equal("two", tables("two.db")?, vec!["alias".to_owned()])?;
+            rusqlite::Connection::open(at("one.db"))?
+                .execute_batch("insert into mailbox values ('iain',800,100,'/h','secret','Password','N')")?;
+            rusqlite::Connection::open(at("two.db"))?
+                .execute_batch("insert into alias values ('iain','x','.','/Maildir/')")?;
+            run(&["--config", &config, "explain", "iain-x"])?.exits(0)?.says("./Maildir/")?;
+            run(&["--config", &config, "check"])?.exits(0)?.says("unproved")?;
+            run(&["--config", &config, "init", "--with-seq"])?.exits(0)?.says("no column seq")?;
+            std::fs::remove_file(at("two.db"))?;
+            run(&["--config", &config, "explain", "iain-x"])?.exits(111)?.complains(&["two.db"])?;
+            run(&["--config", &config, "check"])?.exits(111)?.complains(&["two.db"])?;
             Ok(())
         }),
         trial("sqlite::an_empty_store_is_not_believed", || {
@@ -178,7 +281,9 @@ pub(super) fn trials() -> Vec<Trial> {
             let url = format!("sqlite:{}", folder.path().join("mail.db").display());
             run(&["--store", &url, "init"])?.exits(0)?;
             run(&["--store", &url, "getpw", "iain"])?.exits(111)?.complains(&["mailbox is empty"])?;
-            run_with(&["--store", &url, "auth", "iain"], "secret\n", &[])?.exits(111)?.complains(&["mailbox is empty"])?;
+            run_with(&["--store", &url, "auth", "iain"], "secret\n", &[])?
+                .exits(111)?
+                .complains(&["mailbox is empty"])?;
             Ok(())
         }),
         trial("sqlite::a_missing_file_and_a_missing_table_name_the_command_that_helps", || {

@@ -5,7 +5,8 @@ use libtest_mimic::Trial;
 use qmail_lookup_tests::check::ensure;
 use std::process::{Command, Stdio};
 
-const VERBS: &[&str] = &["demo", "init", "getpw", "mailbox", "alias", "virtual", "rcpthost", "auth", "explain", "check"];
+const VERBS: &[&str] =
+    &["demo", "init", "getpw", "mailbox", "alias", "virtual", "rcpthost", "auth", "explain", "check"];
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -19,10 +20,19 @@ pub(super) fn trials() -> Vec<Trial> {
             Ok(())
         }),
         trial("usage::wrong_usage_is_100_and_never_2", || {
-            for args in [&["nonsense"][..], &[], &["getpw"], &["getpw", "a", "b"], &["--store"], &["init", "--username-width", "0"]] {
+            for args in [
+                &["nonsense"][..],
+                &[],
+                &["getpw"],
+                &["getpw", "a", "b"],
+                &["--store"],
+                &["init", "--username-width", "0"],
+            ] {
                 run(args)?.exits(100)?;
             }
-            run(&["--store", "sqlite:/nowhere/x.db", "virtual", "no-at-sign"])?.exits(100)?.complains(&["USER@HOST"])?;
+            run(&["--store", "sqlite:/nowhere/x.db", "virtual", "no-at-sign"])?
+                .exits(100)?
+                .complains(&["USER@HOST"])?;
             Ok(())
         }),
         trial("usage::a_url_with_a_password_is_refused_and_not_repeated", || {
@@ -41,13 +51,18 @@ pub(super) fn trials() -> Vec<Trial> {
         }),
         trial("usage::a_missing_configuration_file_is_named", || {
             run(&["--config", "/nonexistent/q.toml", "check"])?.exits(100)?.complains(&["/nonexistent/q.toml"])?;
-            run(&["--sqlserver", "/nonexistent/sqlserver", "check"])?.exits(100)?.complains(&["/nonexistent/sqlserver"])?;
+            run(&["--sqlserver", "/nonexistent/sqlserver", "check"])?
+                .exits(100)?
+                .complains(&["/nonexistent/sqlserver"])?;
             Ok(())
         }),
         trial("usage::the_demonstration_shows_the_faqs_decisions", || {
             let demo = run(&["demo"])?.exits(0)?;
-            let demo = demo.says("iain 800 100 /home/mail/iain '-' 'slowlaris'")?.says("iain-sanity 800 100 /home/mail/sanity")?;
-            let demo = demo.says("&address@external.com")?.says("no mailbox here by that name")?.says("granted as dmp")?;
+            let demo = demo
+                .says("iain 800 100 /home/mail/iain '-' 'slowlaris'")?
+                .says("iain-sanity 800 100 /home/mail/sanity")?;
+            let demo =
+                demo.says("&address@external.com")?.says("no mailbox here by that name")?.says("granted as dmp")?;
             demo.says("temporary: misconfiguration (rule A2)")?.says("refused: suspended")?;
             let json = run(&["demo", "--json"])?.exits(0)?.json()?;
             let count = json["decisions"].as_array().map_or(0, Vec::len);

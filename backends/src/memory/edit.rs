@@ -16,8 +16,13 @@ impl Editor for Memory {
         Ok(())
     }
 
-    async fn create_tables(&self, _options: TableOptions, _by: Deadline) -> Result<Vec<(Table, bool)>, EditError> {
-        Ok(Table::ALL.map(|table| (table, false)).into())
+    async fn create_tables(
+        &self,
+        tables: &[Table],
+        _options: TableOptions,
+        _by: Deadline,
+    ) -> Result<Vec<(Table, bool)>, EditError> {
+        Ok(tables.iter().map(|&table| (table, false)).collect())
     }
 }
 

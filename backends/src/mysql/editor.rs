@@ -83,11 +83,16 @@ impl Editor for Store {
         Err(error(changes, &shape, stage, trouble, answered, server))
     }
 
-    async fn create_tables(&self, options: TableOptions, by: Deadline) -> Result<Vec<(Table, bool)>, EditError> {
+    async fn create_tables(
+        &self,
+        tables: &[Table],
+        options: TableOptions,
+        by: Deadline,
+    ) -> Result<Vec<(Table, bool)>, EditError> {
         let nothing = |error| EditError { applied: Applied::Nothing, change: None, cause: EditCause::Store(error) };
         let (server, mut conn) = self.reach(Session::Edit(by.left()), by).await.map_err(nothing)?;
         let mut made = Vec::new();
-        for table in Table::ALL {
+        for &table in tables {
             let result = server.within(by, create(&mut conn, table, options)).await;
             let new = result.map_err(|error| EditError {
                 applied: match error.kind() {

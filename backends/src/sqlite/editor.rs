@@ -83,12 +83,18 @@ impl Editor for SqliteEditor {
         .await
     }
 
-    async fn create_tables(&self, options: TableOptions, by: Deadline) -> Result<Vec<(Table, bool)>, EditError> {
+    async fn create_tables(
+        &self,
+        tables: &[Table],
+        options: TableOptions,
+        by: Deadline,
+    ) -> Result<Vec<(Table, bool)>, EditError> {
+        let tables = tables.to_vec();
         self.run(by, move |file| {
             file.make().map_err(nothing)?;
             let mut session = file.open(Access::Write, by).map_err(nothing)?;
             session.begin(sql::BEGIN_IMMEDIATE).map_err(nothing)?;
-            let made = Table::ALL.into_iter().map(|table| create(&session, table, options));
+            let made = tables.iter().map(|&table| create(&session, table, options));
             let made = made.collect::<rusqlite::Result<Vec<_>>>().map_err(|error| {
                 undo(&session);
                 nothing(file.sqlite(error))

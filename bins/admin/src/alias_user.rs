@@ -28,8 +28,17 @@ pub(crate) fn fields(alias_user: &str, ext: &[u8]) -> Result<SixFields, Failure>
 }
 
 /// The system user that the stock qmail-getpw would find for `local`, if any.
-pub(crate) fn system_user(local: &[u8], break_chars: &str) -> Option<String> {
-    let tried = candidates(local, break_chars.as_bytes());
-    let users = tried.iter().filter_map(|c| User::from_name(c.name.as_str()).ok().flatten());
-    users.into_iter().find(|user| !user.uid.is_root()).map(|user| user.name)
+///
+/// # Errors
+/// If the system does not say.
+pub(crate) fn system_user(local: &[u8], break_chars: &str) -> Result<Option<String>, Failure> {
+    for candidate in candidates(local, break_chars.as_bytes()) {
+        let name = &candidate.name;
+        let found = User::from_name(name.as_str())
+            .map_err(|error| Failure::temporary(format!("cannot ask the system for user {name}: {error}")))?;
+        if let Some(user) = found.filter(|user| !user.uid.is_root()) {
+            return Ok(Some(user.name));
+        }
+    }
+    Ok(None)
 }

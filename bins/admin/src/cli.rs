@@ -1,6 +1,7 @@
 //! Verbs and options.
 
 use clap::{Parser, Subcommand};
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 const EXAMPLES: &str = "\
@@ -67,9 +68,9 @@ pub(crate) enum Verb {
     )]
     Getpw {
         /// Local part as it stands in the queue; =HOST=-USER for a virtual host
-        local: String,
+        local: OsString,
         /// Print the six NUL-terminated fields that qmail-lspawn reads
-        #[arg(long)]
+        #[arg(long, conflicts_with = "json")]
         null: bool,
         /// Look at the home directory as qmail-getpw does
         #[arg(long)]
@@ -78,30 +79,30 @@ pub(crate) enum Verb {
     /// Show a mailbox
     Mailbox {
         /// Mailbox name
-        user: String,
+        user: OsString,
     },
     /// Show the delivery instructions of a mailbox and an extension
     Alias {
         /// Mailbox name, or the alias user's
-        user: String,
+        user: OsString,
         /// Extension; without it, the user's own default
-        ext: Option<String>,
+        ext: Option<OsString>,
     },
     /// Show who owns a virtual address
     Virtual {
         /// USER@HOST
-        address: String,
+        address: OsString,
     },
     /// Is mail for this host accepted by table rcpthosts?
     Rcpthost {
         /// Host
-        host: String,
+        host: OsString,
     },
     /// Check a password, read from the first line of standard input
     #[command(after_help = "Example:\n  printf 'secret\\n' | qmail-lookup auth iain")]
     Auth {
         /// Login, as it would be typed at a POP3 prompt
-        user: String,
+        user: OsString,
     },
     /// Show every decision for an address: rules, queries, rows, instructions
     #[command(
@@ -109,7 +110,7 @@ pub(crate) enum Verb {
     )]
     Explain {
         /// USER@HOST, or a local part alone
-        address: String,
+        address: OsString,
     },
     /// Check configuration, connection, privileges, tables and canary
     Check,

@@ -1,15 +1,24 @@
 //! Looks at a home directory as qmail-getpw does (rule G3); the decision is core's.
 
-use qmail_lookup_core::Mailbox;
 use qmail_lookup_core::getpw::HomeCheck;
+use qmail_lookup_core::{Deadline, Mailbox};
 use std::ffi::OsStr;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// What the home of `mailbox` looks like. Blocks; a dead file system may block it for ever.
-pub(crate) fn look(mailbox: &Mailbox) -> HomeCheck {
+/// What the home of `mailbox` looks like. A file system that does not answer in time cannot be examined.
+pub(crate) async fn look(mailbox: &Mailbox, by: Deadline) -> HomeCheck {
+    let mailbox = mailbox.clone();
+    let seen = tokio::task::spawn_blocking(move || look_now(&mailbox));
+    match tokio::time::timeout_at(by.instant().into(), seen).await {
+        Ok(Ok(seen)) => seen,
+        Ok(Err(_)) | Err(_) => HomeCheck::CannotExamine,
+    }
+}
+
+fn look_now(mailbox: &Mailbox) -> HomeCheck {
     match std::fs::metadata(Path::new(OsStr::from_bytes(&mailbox.home))) {
         Ok(found) if found.uid() == mailbox.uid && found.gid() == mailbox.gid => HomeCheck::Fine,
         Ok(_) => HomeCheck::OtherOwner,

@@ -97,6 +97,8 @@ impl Output {
     pub(crate) fn pairs(&mut self, pairs: &[(&str, String)]) {
         let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         for (name, value) in pairs {
+            // A stored control character must not reach the reader's terminal.
+            let value: String = value.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
             self.line(format!("{name:width$}  {value}").trim_end());
         }
     }

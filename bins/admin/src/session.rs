@@ -4,7 +4,7 @@ use crate::cli::{Cli, Verb};
 use crate::output::{Failure, Output};
 use qmail_lookup_backends::registry::Registry;
 use qmail_lookup_config::{Config, Level, Sources, Stores, Warning, load};
-use qmail_lookup_core::{Deadline, Lookup};
+use qmail_lookup_core::{Backend, Deadline, Lookup, Table};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 
@@ -61,6 +61,25 @@ impl Session {
         };
         let by = Deadline::after(config.deadline);
         Ok(Self { config, stores, lookup, by })
+    }
+
+    /// Each store once, with the tables that it serves.
+    pub(crate) fn stores(&self) -> Vec<(&Arc<dyn Backend>, Vec<Table>)> {
+        let Stores { mailbox, alias, virtuals } = &self.stores;
+        let roles = [
+            (mailbox, Table::Mailbox),
+            (alias, Table::Alias),
+            (virtuals, Table::Virtual),
+            (virtuals, Table::Rcpthosts),
+        ];
+        let mut stores: Vec<(&Arc<dyn Backend>, Vec<Table>)> = Vec::new();
+        for (store, table) in roles {
+            match stores.iter_mut().find(|(known, _)| Arc::ptr_eq(known, store)) {
+                Some((_, tables)) => tables.push(table),
+                None => stores.push((store, vec![table])),
+            }
+        }
+        stores
     }
 
     /// Home of the alias user, as qmail lays it out.

@@ -50,7 +50,9 @@ impl Question for VirtualAddress {
         let (user, host) = split(&self.address);
         let hosts = host_keys(host.unwrap_or_default());
         Ok(match virtual_host::pick(facts, &hosts, user)? {
-            Picked::Row { host, username, ext, .. } => Some(VirtualOwner { host, username, ext }),
+            Picked::Row { host, username, ext, .. } => {
+                Some(VirtualOwner { host, username, ext: virtual_host::ext_for(ext, user) })
+            }
             Picked::Unknown(_) | Picked::NoHost => None,
         })
     }

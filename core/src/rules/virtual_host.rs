@@ -1,11 +1,13 @@
 //! Virtual hosts: which row, and who owns it (rules V2 to V6).
 
+use super::Question;
 use super::Stop;
 use super::facts::Facts;
-use super::local::{Route, candidates, first_of};
+use super::local::{Route, candidates, first_of, route_of_local};
+use super::rcpthost::Accepted;
 use crate::error::{Misconfiguration, printable};
 use crate::key::{AliasKey, Ext, Host, Username, VirtualKey, VirtualUser, fold};
-use crate::settings::{RemovedHost, UnknownVirtual, VirtualPatterns};
+use crate::settings::{RcpthostsOnly, RemovedHost, UnknownVirtual, VirtualPatterns};
 use crate::virtuals::{VirtualRow, like, literal_bytes};
 
 /// What table virtual says about one address.
@@ -17,7 +19,7 @@ pub(super) enum Picked {
         host: Host,
         /// Its owner.
         username: Username,
-        /// Its ext, `@` already replaced by the user part as typed.
+        /// Its ext as stored; see [`ext_for`].
         ext: Vec<u8>,
         /// True if virtual_username is exactly the user part.
         exact: bool,
@@ -33,9 +35,14 @@ pub(super) fn route_of_encoded(facts: &Facts<'_>, host: &Host, user: &[u8]) -> R
     if let Some(route) = route_of_address(facts, std::slice::from_ref(host), user)? {
         return Ok(route);
     }
-    let policy = facts.settings.removed_host;
+    if facts.settings.rcpthosts_only == RcpthostsOnly::Local
+        && (Accepted { host: host.as_bytes().to_vec() }).decide(facts)?.is_some()
+    {
+        facts.note("V7", format!("{host} stands in table rcpthosts only: local (rules.rcpthosts_only = local)"));
+        return route_of_local(facts, user);
+    }
     facts.note("V5", format!("{host} has no rows any more"));
-    match policy {
+    match facts.settings.removed_host {
         RemovedHost::Bounce => Ok(Route::Unknown),
         RemovedHost::Defer => {
             let problem = "the host has no row any more (rules.removed_host = defer)";
@@ -159,14 +166,21 @@ fn agree(winners: &[&VirtualRow], host: &Host, user: &[u8]) -> Result<(Username,
     if ext.iter().any(|b| matches!(b, 0 | b'\n')) {
         return Err(bad("K3", host, user, "ext", "holds a NUL or a newline"));
     }
-    Ok((username, if ext == b"@" { user.to_vec() } else { ext }))
+    Ok((username, ext))
+}
+
+/// The extension that a stored ext means: `@` stands for the user part as typed (rule V4).
+pub(super) fn ext_for(stored: Vec<u8>, user: &[u8]) -> Vec<u8> {
+    if stored == b"@" { user.to_vec() } else { stored }
 }
 
 /// Who a row's owner is (rules V4, V6).
 fn owner(facts: &Facts<'_>, host: &Host, user: &[u8], username: &Username, ext: Vec<u8>) -> Result<Route, Stop> {
     if facts.settings.magic_forwarding && username.as_bytes() == b"forward" {
+        // The stored ext: with the typed one a catch-all would forward to whatever a sender writes.
         return forward(facts, host, user, username, ext);
     }
+    let ext = ext_for(ext, user);
     let mut whole = username.as_bytes().to_vec();
     if !ext.is_empty() {
         whole.push(facts.settings.break_chars.bytes().next().unwrap_or(b'-'));

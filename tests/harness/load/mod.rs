@@ -34,7 +34,7 @@ pub fn create_tables(store: &dyn Backend, shape: &Shape) -> Result<(), Failed> {
     let username_width = u16::try_from(shape.width).unwrap_or(TableOptions::WIDTH_MAX);
     let options = TableOptions { username_width, with_seq: shape.seq };
     let editor = store.editor().ok_or("the store has no editor")?;
-    let made = block_on(editor.create_tables(options, soon()))?;
+    let made = block_on(editor.create_tables(&Table::ALL, options, soon()))?;
     match made.iter().all(|(_, made)| *made) && made.len() == Table::ALL.len() {
         true => Ok(()),
         false => Err(format!("tables made: {made:?}").into()),

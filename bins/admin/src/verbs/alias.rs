@@ -6,18 +6,9 @@ use crate::session::Session;
 use qmail_lookup_core::rules::{Delivery, Instructions, Set};
 use serde_json::json;
 
-pub(crate) async fn run(
-    session: &Session,
-    user: &str,
-    ext: Option<&str>,
-    output: &mut Output,
-) -> Result<Exit, Failure> {
-    let ext = ext.unwrap_or_default();
-    let question = Instructions {
-        username: user.as_bytes().to_vec(),
-        ext: ext.as_bytes().to_vec(),
-        alias_home: session.alias_home(),
-    };
+pub(crate) async fn run(session: &Session, user: &[u8], ext: &[u8], output: &mut Output) -> Result<Exit, Failure> {
+    let question = Instructions { username: user.to_vec(), ext: ext.to_vec(), alias_home: session.alias_home() };
+    let (user, ext) = (text(user), text(ext));
     let Some(Delivery::Rows { set, instructions, owner }) = session.lookup.decide(question, session.by).await? else {
         let value = json!({ "result": "none", "username": user, "ext": ext, "instructions": [] });
         let what = format!("no alias rows for '{ext}' of {user}: qmail's own files decide");

@@ -11,29 +11,34 @@ use std::io::{BufRead, Read};
 /// Longest line that is read as a password. Unit: bytes.
 const LINE_MAX: u64 = 4096;
 
-pub(crate) async fn run(session: &Session, user: &str, output: &mut Output) -> Result<Exit, Failure> {
-    let offered = first_line()?;
-    let question = Login { typed: user.as_bytes().to_vec(), by: session.config.auth.login };
+/// `offered` is read before the session is opened: its deadline is for the store, not for who types.
+pub(crate) async fn run(
+    session: &Session,
+    user: &[u8],
+    offered: &Secret,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let question = Login { typed: user.to_vec(), by: session.config.auth.login };
     let answer = match session.lookup.decide(question, session.by).await? {
         None => AuthAnswer::Refused(Refusal::Unknown),
         Some(name) => {
             let Some(authenticator) = session.stores.mailbox.authenticator() else {
                 return Err(Failure::usage(format!("{} knows no logins", session.stores.mailbox.place())));
             };
-            authenticator.authenticate(&name, &offered, session.by).await?
+            authenticator.authenticate(&name, offered, session.by).await?
         }
     };
     match answer {
         AuthAnswer::Granted(mailbox) => {
             let value = json!({
-                "result": "granted", "login": user, "username": mailbox.username.as_str(),
+                "result": "granted", "login": text(user), "username": mailbox.username.as_str(),
                 "uid": mailbox.uid, "gid": mailbox.gid, "home": text(&mailbox.home),
             });
             output.result(&value, |out| out.line(format!("granted: mailbox {}", mailbox.username)));
             Ok(Exit::Yes)
         }
         AuthAnswer::Refused(why) => {
-            let value = json!({ "result": "refused", "login": user, "reason": why.as_str() });
+            let value = json!({ "result": "refused", "login": text(user), "reason": why.as_str() });
             output.result(&value, |out| out.line(format!("refused: {}", why.as_str())));
             Ok(Exit::No)
         }
@@ -41,10 +46,16 @@ pub(crate) async fn run(session: &Session, user: &str, output: &mut Output) -> R
 }
 
 /// The first line of standard input, without its newline.
-fn first_line() -> Result<Secret, Failure> {
+///
+/// # Errors
+/// If there is none.
+pub(crate) fn first_line() -> Result<Secret, Failure> {
     let mut line = Vec::new();
     let read = std::io::stdin().lock().take(LINE_MAX).read_until(b'\n', &mut line);
     read.map_err(|error| Failure::temporary(format!("cannot read the password from standard input: {error}")))?;
+    if line.is_empty() {
+        return Err(Failure::usage("no password on standard input; its first line is the password"));
+    }
     if line.last() == Some(&b'\n') {
         line.pop();
     }

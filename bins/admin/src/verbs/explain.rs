@@ -8,19 +8,20 @@ use qmail_lookup_core::lookup::{Asked, Trace};
 use qmail_lookup_core::rules::{Delivery, Explain, Note, Outcome, Route, Verdict, shown};
 use serde_json::{Value, json};
 
-pub(crate) async fn run(session: &Session, address: &str, output: &mut Output) -> Result<Exit, Failure> {
+pub(crate) async fn run(session: &Session, address: &[u8], output: &mut Output) -> Result<Exit, Failure> {
     let question = Explain {
-        address: address.as_bytes().to_vec(),
+        address: address.to_vec(),
         locals: control::locals(&session.config.qmail)?,
         alias_home: session.alias_home(),
     };
     let (answer, mut trace) = session.lookup.explain(question, session.by).await;
-    let (view, failure) = match answer {
-        Ok(outcome) => (view(session, outcome, &mut trace), None),
-        Err(error) => (View::temporary(error.to_string()), Some(Failure::from(error))),
+    let decided = answer.map_err(Failure::from).and_then(|outcome| view(session, outcome, &mut trace));
+    let (view, failure) = match decided {
+        Ok(view) => (view, None),
+        Err(failure) => (View::temporary(failure.line()), Some(failure)),
     };
     let value = json!({
-        "address": address,
+        "address": text(address),
         "verdict": view.verdict.as_str(),
         "mailbox": view.mailbox,
         "instructions": view.instructions,
@@ -28,7 +29,7 @@ pub(crate) async fn run(session: &Session, address: &str, output: &mut Output) -
         "error": failure.as_ref().map(Failure::to_json),
         "steps": steps(&trace),
     });
-    output.result(&value, |out| print(out, address, &view, &trace));
+    output.result(&value, |out| print(out, &text(address), &view, &trace));
     if let Some(failure) = failure {
         output.complain(&failure.line());
     }
@@ -53,19 +54,19 @@ impl View {
     }
 }
 
-fn view(session: &Session, outcome: Outcome, trace: &mut Trace) -> View {
+fn view(session: &Session, outcome: Outcome, trace: &mut Trace) -> Result<View, Failure> {
     let rules = &session.config.rules;
     let mut view = View { verdict: outcome.verdict, mailbox: None, instructions: Vec::new(), text: None };
     match &outcome.route {
         Some(Route::Mailbox { mailbox, .. }) => view.mailbox = Some(mailbox.username.to_string()),
         Some(Route::AliasUser { .. } | Route::Forward(_)) => {
-            view.text = Some(format!("owner: the alias user '{}'", rules.alias_user))
+            view.text = Some(format!("owner: the alias user '{}'", rules.alias_user));
         }
         Some(Route::Stock { local }) => {
-            if let Some(user) = alias_user::system_user(local, &rules.break_chars) {
+            if let Some(user) = alias_user::system_user(local, &rules.break_chars)? {
                 let text = format!("this machine has a system user {user}: the stock qmail-getpw finds it first");
                 trace.notes.push(Note::Decided { rule: "G4", text });
-                return View { verdict: Verdict::Files, text: Some(format!("owner: system user {user}")), ..view };
+                return Ok(View { verdict: Verdict::Files, text: Some(format!("owner: system user {user}")), ..view });
             }
             view.text =
                 Some(format!("owner: the alias user '{}', after the stock qmail-getpw found nobody", rules.alias_user));
@@ -79,7 +80,7 @@ fn view(session: &Session, outcome: Outcome, trace: &mut Trace) -> View {
         Some(Delivery::Bounce(words) | Delivery::Defer(words)) => view.text = Some(words.to_owned()),
         Some(Delivery::Files { .. }) | None => {}
     }
-    view
+    Ok(view)
 }
 
 fn found(asked: &Asked) -> Vec<String> {

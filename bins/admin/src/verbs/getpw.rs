@@ -5,27 +5,27 @@ use crate::exit::Exit;
 use crate::home;
 use crate::output::{Failure, Output, text};
 use crate::session::Session;
-use qmail_lookup_core::getpw::{Choice, Owner, SixFields, choose};
+use qmail_lookup_core::getpw::{Choice, Owner, SixFields, alias_ext, choose};
 use qmail_lookup_core::rules::Getpw;
 use serde_json::{Value, json};
 
 pub(crate) async fn run(
     session: &Session,
-    local: &str,
+    local: &[u8],
     null: bool,
     check_home: bool,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let question = Getpw { local: local.as_bytes().to_vec() };
+    let question = Getpw { local: local.to_vec() };
     let owner = session.lookup.decide(question, session.by).await?;
     let rules = &session.config.rules;
     let alias = |ext: &[u8]| alias_user::fields(&rules.alias_user, ext);
     let (result, fields) = match owner {
         Owner::Mailbox { mailbox, dash, ext } => {
-            let check = check_home.then(|| home::look(&mailbox));
+            let check = if check_home { Some(home::look(&mailbox, session.by).await) } else { None };
             match check.map_or(Choice::Mailbox, |seen| choose(seen, rules.home_missing, rules.home_mismatch)) {
                 Choice::Mailbox => ("mailbox", SixFields::of(&mailbox, dash, &ext)),
-                Choice::AliasUser => ("alias", alias(local.as_bytes())?),
+                Choice::AliasUser => ("alias", alias(&alias_ext(local))?),
                 Choice::Defer(why) => {
                     let (name, home) = (&mailbox.username, text(&mailbox.home));
                     return Err(Failure::temporary(format!("mailbox {name}: {why}: {home}")));
@@ -34,8 +34,7 @@ pub(crate) async fn run(
         }
         Owner::AliasUser { ext } if null => ("alias", alias(&ext)?),
         Owner::AliasUser { ext } => {
-            let result =
-                json!({ "result": "alias", "local": local, "user": rules.alias_user, "dash": "-", "ext": text(&ext) });
+            let result = json!({ "result": "alias", "local": text(local), "user": rules.alias_user, "dash": "-", "ext": text(&ext) });
             let what = format!("no mailbox: the alias user '{}' with extension '{}'", rules.alias_user, text(&ext));
             output.result(&result, |out| out.line(what));
             return Ok(Exit::No);
@@ -59,9 +58,9 @@ pub(crate) async fn run(
     Ok(Exit::Yes)
 }
 
-fn as_json(result: &str, local: &str, fields: &SixFields) -> Value {
+fn as_json(result: &str, local: &[u8], fields: &SixFields) -> Value {
     json!({
-        "result": result, "local": local, "user": text(&fields.user), "uid": fields.uid, "gid": fields.gid,
+        "result": result, "local": text(local), "user": text(&fields.user), "uid": fields.uid, "gid": fields.gid,
         "home": text(&fields.home), "dash": text(&fields.dash), "ext": text(&fields.ext),
     })
 }

@@ -6,10 +6,12 @@ use crate::session::Session;
 use qmail_lookup_core::rules::OneMailbox;
 use serde_json::json;
 
-pub(crate) async fn run(session: &Session, user: &str, output: &mut Output) -> Result<Exit, Failure> {
-    let found = session.lookup.decide(OneMailbox { name: user.as_bytes().to_vec() }, session.by).await?;
+pub(crate) async fn run(session: &Session, user: &[u8], output: &mut Output) -> Result<Exit, Failure> {
+    let found = session.lookup.decide(OneMailbox { name: user.to_vec() }, session.by).await?;
     let Some(mailbox) = found else {
-        output.result(&json!({ "result": "none", "username": user }), |out| out.line(format!("no mailbox {user}")));
+        output.result(&json!({ "result": "none", "username": text(user) }), |out| {
+            out.line(format!("no mailbox {}", text(user)))
+        });
         return Ok(Exit::No);
     };
     let value = json!({

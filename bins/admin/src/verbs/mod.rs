@@ -16,6 +16,7 @@ use crate::exit::Exit;
 use crate::output::{Failure, Output};
 use crate::session::Session;
 use qmail_lookup_backends::registry::Registry;
+use std::os::unix::ffi::OsStrExt;
 
 /// Runs the verb.
 ///
@@ -28,13 +29,21 @@ pub(crate) async fn run(cli: &Cli, registry: &Registry, output: &mut Output) -> 
         Verb::Init { username_width, with_seq, print } => {
             init::run(cli, registry, *username_width, *with_seq, *print, output).await
         }
-        Verb::Getpw { local, null, check_home } => getpw::run(&open(output)?, local, *null, *check_home, output).await,
-        Verb::Mailbox { user } => mailbox::run(&open(output)?, user, output).await,
-        Verb::Alias { user, ext } => alias::run(&open(output)?, user, ext.as_deref(), output).await,
-        Verb::Virtual { address } => virtuals::run(&open(output)?, address, output).await,
-        Verb::Rcpthost { host } => rcpthost::run(&open(output)?, host, output).await,
-        Verb::Auth { user } => auth::run(&open(output)?, user, output).await,
-        Verb::Explain { address } => explain::run(&open(output)?, address, output).await,
+        Verb::Getpw { local, null, check_home } => {
+            getpw::run(&open(output)?, local.as_bytes(), *null, *check_home, output).await
+        }
+        Verb::Mailbox { user } => mailbox::run(&open(output)?, user.as_bytes(), output).await,
+        Verb::Alias { user, ext } => {
+            let ext = ext.as_deref().unwrap_or_default();
+            alias::run(&open(output)?, user.as_bytes(), ext.as_bytes(), output).await
+        }
+        Verb::Virtual { address } => virtuals::run(&open(output)?, address.as_bytes(), output).await,
+        Verb::Rcpthost { host } => rcpthost::run(&open(output)?, host.as_bytes(), output).await,
+        Verb::Auth { user } => {
+            let offered = auth::first_line()?;
+            auth::run(&open(output)?, user.as_bytes(), &offered, output).await
+        }
+        Verb::Explain { address } => explain::run(&open(output)?, address.as_bytes(), output).await,
         Verb::Check => check::run(&open(output)?, output).await,
     }
 }

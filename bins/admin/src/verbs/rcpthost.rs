@@ -1,23 +1,23 @@
 //! `rcpthost HOST`: does table rcpthosts accept mail for this host?
 
 use crate::exit::Exit;
-use crate::output::{Failure, Output};
+use crate::output::{Failure, Output, text};
 use crate::session::Session;
 use qmail_lookup_core::rules::Accepted;
 use serde_json::json;
 
-pub(crate) async fn run(session: &Session, host: &str, output: &mut Output) -> Result<Exit, Failure> {
-    let found = session.lookup.decide(Accepted { host: host.as_bytes().to_vec() }, session.by).await?;
+pub(crate) async fn run(session: &Session, host: &[u8], output: &mut Output) -> Result<Exit, Failure> {
+    let found = session.lookup.decide(Accepted { host: host.to_vec() }, session.by).await?;
     match found {
         Some(row) => {
-            output.result(&json!({ "result": "accepted", "host": host, "row": row.as_str() }), |out| {
+            output.result(&json!({ "result": "accepted", "host": text(host), "row": row.as_str() }), |out| {
                 out.line(format!("accepted by row {row}"));
             });
             Ok(Exit::Yes)
         }
         None => {
-            output.result(&json!({ "result": "none", "host": host }), |out| {
-                out.line(format!("no row for {host}: qmail's own rcpthosts files decide"));
+            output.result(&json!({ "result": "none", "host": text(host) }), |out| {
+                out.line(format!("no row for {}: qmail's own rcpthosts files decide", text(host)));
             });
             Ok(Exit::No)
         }

@@ -6,18 +6,18 @@ use crate::session::Session;
 use qmail_lookup_core::rules::VirtualAddress;
 use serde_json::json;
 
-pub(crate) async fn run(session: &Session, address: &str, output: &mut Output) -> Result<Exit, Failure> {
-    if !address.contains('@') {
-        return Err(Failure::usage(format!("'{address}' is no address; write USER@HOST")));
+pub(crate) async fn run(session: &Session, address: &[u8], output: &mut Output) -> Result<Exit, Failure> {
+    if !address.contains(&b'@') {
+        return Err(Failure::usage(format!("'{}' is no address; write USER@HOST", text(address))));
     }
-    let found = session.lookup.decide(VirtualAddress { address: address.as_bytes().to_vec() }, session.by).await?;
+    let found = session.lookup.decide(VirtualAddress { address: address.to_vec() }, session.by).await?;
     let Some(owner) = found else {
-        let value = json!({ "result": "none", "address": address });
-        output.result(&value, |out| out.line(format!("no virtual row for {address}")));
+        let value = json!({ "result": "none", "address": text(address) });
+        output.result(&value, |out| out.line(format!("no virtual row for {}", text(address))));
         return Ok(Exit::No);
     };
     let value = json!({
-        "result": "virtual", "address": address, "host": owner.host.as_str(),
+        "result": "virtual", "address": text(address), "host": owner.host.as_str(),
         "username": owner.username.as_str(), "ext": text(&owner.ext),
     });
     output.result(&value, |out| {

@@ -174,6 +174,8 @@ fn v6_magic_forwarding_only_when_it_is_on() {
     let with_user = tables.clone().mailbox("forward", "/home/forward");
     assert_eq!(getpw(&with_user, "=virtual2.com=-user", &on), "V6 virtual.username");
     assert_eq!(getpw(&with_user, "=virtual2.com=-user", &off), "forward -popaccount@hotmail.com");
+    let open_relay = faq().virtuals("forward", "@", "", "virtual2.com");
+    assert_eq!(getpw(&open_relay, "=virtual2.com=-victim@evil.example", &on), "V6 virtual.ext");
     let no_host = faq().virtuals("forward", "popaccount", "user", "virtual2.com");
     assert_eq!(getpw(&no_host, "=virtual2.com=-user", &on), "V6 virtual.ext");
 }
@@ -205,6 +207,8 @@ fn explain_knows_what_is_not_ours() {
     assert_eq!(of("iain@old.example", &settings), Ok(Verdict::NotOurs));
     let local = RuleSettings { rcpthosts_only: RcpthostsOnly::Local, ..settings.clone() };
     assert_eq!(of("iain@old.example", &local), Ok(Verdict::Files));
+    assert_eq!(getpw(&tables, "=old.example=-Iain-X", &local), "iain -X", "sync writes such hosts, so getpw is asked");
+    assert_eq!(getpw(&tables, "=old.example=-iain", &settings), "V5 virtual.");
     let made_up = explain(&tables, "made-up@sillydomain.com", &settings).unwrap();
     assert_eq!((made_up.verdict, made_up.delivery), (Verdict::Bounce, Some(Delivery::Bounce(NO_MAILBOX))));
     let forged = explain(&tables, "=virtual.com=-iain@mail.test", &settings).unwrap();

@@ -5,7 +5,8 @@ use super::tables::Tables;
 use crate::error::Misconfiguration;
 use crate::getpw::Owner;
 use crate::mailbox::Mailbox;
-use crate::settings::{RemovedHost, RuleSettings, UnknownVirtual, VirtualPatterns};
+use crate::rcpthosts::HostRow;
+use crate::settings::{RcpthostsOnly, RemovedHost, RuleSettings, UnknownVirtual, VirtualPatterns};
 use crate::virtuals::{VirtualRow, like, literal_bytes};
 
 type Answer = Result<Owner, ()>;
@@ -84,6 +85,13 @@ fn virtual_user(tables: &Tables, local: &[u8], host: &[u8], user: &[u8], setting
     let rows: Vec<_> = tables.virtuals.iter().filter(|r| low(&get(&r.virtual_host)) == low(host)).collect();
     let bounce = Ok(Owner::AliasUser { ext: local.to_vec() });
     if rows.is_empty() {
+        let accepted = |row: &HostRow| {
+            let row = low(&get(&row.host));
+            row == low(host) || row.starts_with(b".") && low(host)[1..].windows(row.len()).last() == Some(&row[..])
+        };
+        if settings.rcpthosts_only == RcpthostsOnly::Local && tables.rcpthosts.iter().any(accepted) {
+            return plain(tables, user, settings);
+        }
         return if settings.removed_host == RemovedHost::Bounce { bounce } else { Err(()) };
     }
     let Some(won) = winners(&rows, user, settings) else {
@@ -104,14 +112,16 @@ fn virtual_user(tables: &Tables, local: &[u8], host: &[u8], user: &[u8], setting
     }
     let owner = pairs[0].0.clone();
     let smallest = won.iter().map(|r| (get(&r.username), get(&r.ext))).min().unwrap();
-    let ext = if smallest.1 == b"@" { user.to_vec() } else { smallest.1 };
+    let stored = smallest.1;
     if settings.magic_forwarding && owner == b"forward" {
         let taken = tables.mailbox.iter().any(|r| low(&get(&r.username)) == b"forward");
-        let last_at = (0..ext.len()).filter(|&i| ext[i] == b'@').max();
-        let whole = last_at.is_some_and(|at| at != 0 && at != ext.len() - 1);
-        let clean = ext.iter().all(|b| (0x21..0x7F).contains(b)) && ext.first().is_some_and(|b| !b"./|&+#".contains(b));
+        let last_at = (0..stored.len()).filter(|&i| stored[i] == b'@').max();
+        let whole = last_at.is_some_and(|at| at != 0 && at != stored.len() - 1);
+        let clean =
+            stored.iter().all(|b| (0x21..0x7F).contains(b)) && stored.first().is_some_and(|b| !b"./|&+#".contains(b));
         return if taken || !whole || !clean { Err(()) } else { Ok(Owner::AliasUser { ext: b"forward".to_vec() }) };
     }
+    let ext = if stored == b"@" { user.to_vec() } else { stored };
     if let Some(mailbox) = mailbox(tables, &owner, settings)? {
         return Ok(Owner::Mailbox { mailbox, dash: if ext.is_empty() { b"" } else { b"-" }, ext });
     }

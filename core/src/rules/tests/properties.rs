@@ -6,8 +6,9 @@ use crate::alias::AliasRow;
 use crate::key::Username;
 use crate::limits::BREAKS_MAX;
 use crate::mailbox::MailboxRow;
+use crate::rcpthosts::HostRow;
 use crate::rules::{Explain, Getpw, candidates};
-use crate::settings::{RemovedHost, RuleSettings, UnknownVirtual, VirtualPatterns};
+use crate::settings::{RcpthostsOnly, RemovedHost, RuleSettings, UnknownVirtual, VirtualPatterns};
 use crate::virtuals::VirtualRow;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -40,13 +41,15 @@ fn tables() -> impl Strategy<Value = Tables> {
             virtual_host: cell(host),
         },
     );
+    let host = select(&["g", ".h", "H"][..]).prop_map(|host| HostRow { host: cell(host) });
     let list = |max| proptest::collection::SizeRange::from(0..max);
     (
         proptest::collection::vec(mailbox, list(4)),
         proptest::collection::vec(alias, list(3)),
         proptest::collection::vec(row, list(5)),
+        proptest::collection::vec(host, list(3)),
     )
-        .prop_map(|(mailbox, alias, virtuals)| Tables { mailbox, alias, virtuals, rcpthosts: vec![] })
+        .prop_map(|(mailbox, alias, virtuals, rcpthosts)| Tables { mailbox, alias, virtuals, rcpthosts })
 }
 
 fn local() -> impl Strategy<Value = String> {
@@ -61,11 +64,12 @@ fn local() -> impl Strategy<Value = String> {
 }
 
 fn settings() -> impl Strategy<Value = RuleSettings> {
-    (any::<[bool; 4]>(), select(&["-", "-+", "+"][..])).prop_map(
-        |([like, mailbox, bounce, magic_forwarding], breaks)| RuleSettings {
+    (any::<[bool; 5]>(), select(&["-", "-+", "+"][..])).prop_map(
+        |([like, mailbox, bounce, magic_forwarding, local], breaks)| RuleSettings {
             virtual_patterns: if like { VirtualPatterns::Like } else { VirtualPatterns::Plain },
             unknown_virtual: if mailbox { UnknownVirtual::Mailbox } else { UnknownVirtual::Bounce },
             removed_host: if bounce { RemovedHost::Bounce } else { RemovedHost::Defer },
+            rcpthosts_only: if local { RcpthostsOnly::Local } else { RcpthostsOnly::Ask },
             magic_forwarding,
             break_chars: breaks.to_owned(),
             ..RuleSettings::default()

@@ -2,7 +2,7 @@
 
 use qmail_lookup_backends::trust::Proof;
 use qmail_lookup_config::{Config, Level as ConfigLevel, Role};
-use qmail_lookup_core::{Backend, Deadline, ErrorKind, StoreFacts, Table, TableFacts, Username};
+use qmail_lookup_core::{Backend, Deadline, ErrorKind, LookupError, StoreFacts, Table, TableFacts};
 use serde_json::{Value, json};
 
 /// How bad it is.
@@ -67,8 +67,8 @@ pub(super) fn configuration(config: &Config) -> Vec<Finding> {
     findings
 }
 
-/// Everything about one store, which serves these roles.
-pub(super) fn store(facts: &StoreFacts, roles: &[&str], logins: bool) -> Vec<Finding> {
+/// Everything about one store, which serves these tables.
+pub(super) fn store(facts: &StoreFacts, tables: &[Table], logins: bool) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("connection", format!("{} ({})", facts.server, facts.version))];
     findings.push(match (&facts.tls, facts.local) {
         (Some(protocol), _) => Finding::ok("tls", protocol.clone()),
@@ -78,14 +78,7 @@ pub(super) fn store(facts: &StoreFacts, roles: &[&str], logins: bool) -> Vec<Fin
         }
     });
     findings.extend(grants(&facts.grants));
-    let wanted = Table::ALL.into_iter().filter(|table| {
-        roles.contains(&match table {
-            Table::Mailbox => "mailbox",
-            Table::Alias => "alias",
-            Table::Virtual | Table::Rcpthosts => "virtual",
-        })
-    });
-    for table in wanted {
+    for &table in tables {
         match facts.tables.iter().find(|found| found.table == table) {
             Some(found) => findings.extend(columns(found, logins)),
             None => findings.push(Finding::bad(
@@ -161,21 +154,35 @@ fn columns(found: &TableFacts, logins: bool) -> Vec<Finding> {
 }
 
 /// Rule K4: does the store prove itself?
-pub(super) async fn canary(config: &Config, store: &dyn Backend, by: Deadline) -> Finding {
-    let help = "set store.canary to a mailbox that always exists";
-    // Any question whose answer is "none" makes the trust layer look for its proof.
-    let Some(nobody) = Username::new(b"qmail-lookup-check-nobody") else { return Finding::ok("canary", "") };
-    let canary = match &config.store.role(Role::Mailbox).proof {
-        Proof::Canary(name) => Some(name),
-        Proof::NotEmpty | Proof::None => None,
+///
+/// # Errors
+/// If it could not be asked.
+pub(super) async fn canary(
+    config: &Config,
+    store: &dyn Backend,
+    tables: &[Table],
+    by: Deadline,
+) -> Result<Finding, LookupError> {
+    let role = match tables.first() {
+        Some(Table::Alias) => Role::Alias,
+        Some(Table::Virtual | Table::Rcpthosts) => Role::Virtual,
+        Some(Table::Mailbox) | None => Role::Mailbox,
     };
-    match (store.mailboxes(&[nobody], by).await, canary) {
-        (Ok(_), Some(name)) => Finding::ok("canary", format!("mailbox {name} is there")),
-        (Ok(_), None) => Finding::warn("canary", "none is set: only an empty table is noticed, not a wrong one", help),
-        (Err(error), _) if error.kind() == ErrorKind::Misconfigured => {
-            Finding::bad("canary", error.what(), error.help().unwrap_or(help))
+    let help = "set canary to a mailbox that always exists in this store";
+    // Through the trust layer this is the proof itself.
+    let proved = store.any_mailbox(by).await;
+    match (&config.store.role(role).proof, proved) {
+        (Proof::None, _) => {
+            Ok(Finding::warn("canary", format!("none is set for {}: its \"none\" is unproved", store.place()), help))
         }
-        (Err(error), _) => Finding::bad("canary", error.to_string(), error.help().unwrap_or_default()),
+        (Proof::Canary(name), Ok(_)) => Ok(Finding::ok("canary", format!("mailbox {name} is there"))),
+        (Proof::NotEmpty, Ok(_)) => {
+            Ok(Finding::warn("canary", "none is set: only an empty table is noticed, not a wrong one", help))
+        }
+        (_, Err(error)) if error.kind() == ErrorKind::Misconfigured => {
+            Ok(Finding::bad("canary", error.what(), error.help().unwrap_or(help)))
+        }
+        (_, Err(error)) => Err(error),
     }
 }
 

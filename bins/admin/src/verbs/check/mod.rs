@@ -6,28 +6,20 @@ use crate::exit::Exit;
 use crate::output::{Failure, Output};
 use crate::session::Session;
 use judge::{Finding, Level};
-use qmail_lookup_core::Backend;
+use qmail_lookup_core::Table;
 use serde_json::json;
-use std::sync::Arc;
 
 pub(crate) async fn run(session: &Session, output: &mut Output) -> Result<Exit, Failure> {
     let mut findings = judge::configuration(&session.config);
-    // Roles that share a store are looked at once.
-    let mut stores: Vec<(&Arc<dyn Backend>, Vec<&str>)> = Vec::new();
-    let roles = &session.stores;
-    for (store, role) in [(&roles.mailbox, "mailbox"), (&roles.alias, "alias"), (&roles.virtuals, "virtual")] {
-        match stores.iter_mut().find(|(known, _)| Arc::ptr_eq(known, store)) {
-            Some((_, names)) => names.push(role),
-            None => stores.push((store, vec![role])),
-        }
-    }
     let mut unreachable = None;
-    for (store, names) in &stores {
+    for (store, tables) in session.stores() {
         match store.facts(session.by).await {
             Ok(facts) => {
-                findings.extend(judge::store(&facts, names, store.authenticator().is_some()));
-                if names.contains(&"mailbox") {
-                    findings.push(judge::canary(&session.config, store.as_ref(), session.by).await);
+                let logins = tables.contains(&Table::Mailbox) && store.authenticator().is_some();
+                findings.extend(judge::store(&facts, &tables, logins));
+                match judge::canary(&session.config, store.as_ref(), &tables, session.by).await {
+                    Ok(finding) => findings.push(finding),
+                    Err(error) => unreachable = Some(error),
                 }
             }
             Err(error) => {

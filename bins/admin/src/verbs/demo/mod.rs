@@ -9,7 +9,7 @@ use qmail_lookup_backends::registry::Registry;
 use qmail_lookup_config::{Sources, load};
 use qmail_lookup_core::getpw::Owner;
 use qmail_lookup_core::rules::{Accepted, Delivery, Explain, Getpw, Route};
-use qmail_lookup_core::{AuthAnswer, Change, Secret, TableOptions, Username};
+use qmail_lookup_core::{AuthAnswer, Change, Secret, Table, TableOptions, Username};
 use serde_json::json;
 
 /// A question, and the FAQ's sentence that it is about.
@@ -83,7 +83,7 @@ async fn fill(session: &Session) -> Result<(), Failure> {
         return Err(Failure::temporary("the embedded store cannot be changed"));
     };
     let failed = |error: qmail_lookup_core::EditError| Failure::temporary(error.to_string());
-    editor.create_tables(TableOptions::default(), session.by).await.map_err(failed)?;
+    editor.create_tables(&Table::ALL, TableOptions::default(), session.by).await.map_err(failed)?;
     let changes: Vec<_> = rows::all().into_iter().map(Change::Insert).collect();
     editor.apply(&changes, session.by).await.map_err(failed)
 }
