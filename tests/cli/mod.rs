@@ -1,5 +1,6 @@
 //! The command-line tool as its users run it: the real program, real files, real servers, exit codes and bytes.
 
+mod docs;
 mod down;
 mod mariadb;
 mod sqlite;
@@ -15,7 +16,7 @@ use std::process::{Command, Stdio};
 
 /// All trials `cli::AREA::SENTENCE`.
 pub(crate) fn trials() -> Vec<Trial> {
-    [usage::trials(), sqlite::trials(), down::trials(), mariadb::trials()].into_iter().flatten().collect()
+    [docs::trials(), usage::trials(), sqlite::trials(), down::trials(), mariadb::trials()].into_iter().flatten().collect()
 }
 
 fn trial(name: &str, run: impl FnOnce() -> Outcome + Send + 'static) -> Trial {

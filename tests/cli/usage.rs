@@ -5,7 +5,7 @@ use libtest_mimic::Trial;
 use qmail_lookup_tests::check::ensure;
 use std::process::{Command, Stdio};
 
-const VERBS: &[&str] =
+pub(super) const VERBS: &[&str] =
     &["demo", "init", "getpw", "mailbox", "alias", "virtual", "rcpthost", "auth", "explain", "check"];
 
 pub(super) fn trials() -> Vec<Trial> {

@@ -16,7 +16,7 @@ Examples:
 Exit status: 0 yes, 1 no, 111 not known (temporary), 100 wrong usage or configuration.
 Without --config, --sqlserver or --store: /etc/qmail-lookup/qmail-lookup.toml, else control/sqlserver of qmail's home.";
 
-/// Asks, explains and checks the mail accounts of a qmail site in MySQL, SQLite or LDAP.
+/// Asks, explains and checks the mail accounts of a qmail site in MySQL or SQLite.
 #[derive(Debug, Parser)]
 #[command(name = "qmail-lookup", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
