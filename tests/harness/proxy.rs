@@ -67,7 +67,7 @@ impl Proxy {
                     break;
                 }
                 let shared = Arc::clone(&serving);
-                std::thread::spawn(move || shared.serve(client));
+                std::thread::spawn(move || shared.serve(&client));
             }
         });
         Ok(Self { port, shared })
@@ -103,7 +103,7 @@ impl Shared {
         self.over.load(Ordering::Relaxed)
     }
 
-    fn serve(self: Arc<Self>, client: TcpStream) {
+    fn serve(self: Arc<Self>, client: &TcpStream) {
         if self.state().mode == Mode::Refuse {
             return;
         }
@@ -111,7 +111,7 @@ impl Shared {
         let (Ok(from_client), Ok(to_server)) = (client.try_clone(), server.try_clone()) else { return };
         let upward = Arc::clone(&self);
         let up = std::thread::spawn(move || upward.upward(from_client, &to_server));
-        drop(self.downward(&server, &client));
+        drop(self.downward(&server, client));
         drop(client.shutdown(Shutdown::Both));
         drop(server.shutdown(Shutdown::Both));
         drop(up.join());

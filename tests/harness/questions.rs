@@ -12,9 +12,11 @@ pub fn all() -> Vec<Question> {
     let traps = traps::NAMES.iter().map(|(_, _, asked)| *asked);
     for raw in hostile.chain(traps) {
         questions.extend([
-            Question::mailboxes([raw]), Question::aliases([(raw, b"".as_slice()), (b"iain", raw), (b"keys", raw)]),
+            Question::mailboxes([raw]),
+            Question::aliases([(raw, b"".as_slice()), (b"iain", raw), (b"keys", raw)]),
             Question::exact([(raw, b"".as_slice()), (b"virtual.com", raw), (b"funky.com", raw)]),
-            Question::patterns(raw), Question::rcpthosts([raw]),
+            Question::patterns(raw),
+            Question::rcpthosts([raw]),
         ]);
     }
     // As the rules ask: all candidates of an address at once.
@@ -24,7 +26,14 @@ pub fn all() -> Vec<Question> {
         Question::aliases([("iain", "list"), ("iain", "@"), ("iain", "list-owner")]),
         Question::aliases([("alias", "info@bar.com"), ("alias", "info"), ("alias", "@")]),
         Question::exact([("virtual.com", "nobody"), ("virtual.com", "")]),
-        Question::rcpthosts(["deep.a.b.c.example.net", ".a.b.c.example.net", ".b.c.example.net", ".c.example.net", ".example.net", ".net"]),
+        Question::rcpthosts([
+            "deep.a.b.c.example.net",
+            ".a.b.c.example.net",
+            ".b.c.example.net",
+            ".c.example.net",
+            ".example.net",
+            ".net",
+        ]),
     ]);
     questions.retain(|question| match question {
         Question::Mailboxes(keys) => !keys.is_empty(),

@@ -7,7 +7,7 @@ use crate::shape::Shape;
 use libtest_mimic::Failed;
 use qmail_lookup_core::{AliasRow, Backend, MailboxRow, TableRow, VirtualRow};
 use std::any::Any;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 /// A store under test. It is opened when its first case runs.
 pub struct Subject {
@@ -20,6 +20,7 @@ pub struct Subject {
     open: Box<Open>,
     opened: OnceLock<Result<Opened, String>>,
     rows: OnceLock<Vec<TableRow>>,
+    turns: RwLock<()>,
 }
 
 type Open = dyn Fn(&[TableRow]) -> Result<Opened, Failed> + Send + Sync;
@@ -48,7 +49,15 @@ impl Subject {
         shape: Shape,
         open: impl Fn(&[TableRow]) -> Result<Opened, Failed> + Send + Sync + 'static,
     ) -> Self {
-        Self { name: name.into(), shape, complete: false, open: Box::new(open), opened: OnceLock::new(), rows: OnceLock::new() }
+        Self {
+            name: name.into(),
+            shape,
+            complete: false,
+            open: Box::new(open),
+            opened: OnceLock::new(),
+            rows: OnceLock::new(),
+            turns: RwLock::new(()),
+        }
     }
 
     /// The same, and it must have catalog, editor and authenticator.
@@ -78,6 +87,12 @@ impl Subject {
 }
 
 impl Subject {
+    /// Whose turn it is: a case that changes rows is alone, so that a scan it has to wait for never waits for it, and
+    /// two of them never undo each other's transaction.
+    pub(crate) fn turns(&self) -> &RwLock<()> {
+        &self.turns
+    }
+
     /// The store, if it was opened already.
     #[must_use]
     pub fn if_open(&self) -> Option<&Opened> {
@@ -114,7 +129,10 @@ impl Ctx<'_> {
     pub fn agrees(&self, question: &Question) -> Result<Vec<TableRow>, Failed> {
         let (got, want) = (self.ask(question)?, question.counting(self.rows));
         if question.is_any() {
-            ensure(got.is_empty() == want.is_empty(), format!("{question:?}\n  got: {got:?}\n  want one of: {want:?}"))?;
+            ensure(
+                got.is_empty() == want.is_empty(),
+                format!("{question:?}\n  got: {got:?}\n  want one of: {want:?}"),
+            )?;
         } else {
             equal(&format!("{question:?}"), &got, &want)?;
         }
@@ -127,7 +145,10 @@ impl Ctx<'_> {
     /// As [`Ctx::agrees`].
     pub fn mailboxes<B: AsRef<[u8]>>(&self, names: impl IntoIterator<Item = B>) -> Result<Vec<MailboxRow>, Failed> {
         let rows = self.agrees(&Question::mailboxes(names))?;
-        Ok(rows.into_iter().filter_map(|row| if let TableRow::Mailbox(row) = row { Some(row.mailbox) } else { None }).collect())
+        Ok(rows
+            .into_iter()
+            .filter_map(|row| if let TableRow::Mailbox(row) = row { Some(row.mailbox) } else { None })
+            .collect())
     }
 
     /// The one mailbox row of this name.

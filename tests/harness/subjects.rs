@@ -7,7 +7,7 @@ use crate::server::{is_required, mysql9};
 use crate::shape::Shape;
 use crate::subject::{Opened, Subject};
 use libtest_mimic::{Failed, Trial};
-use std::sync::{Arc, LazyLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 /// A subject, or why it cannot run here.
 pub struct Candidate {
@@ -34,9 +34,9 @@ static MAIN: LazyLock<Result<MariaDb, String>> = LazyLock::new(|| shared(MariaDb
 
 /// A server whose defaults hide rows from who does not set its session: nothing is ever committed, and no SELECT
 /// gives more than one row.
-static HIDING: LazyLock<Result<MariaDb, String>> = LazyLock::new(|| {
-    shared(MariaDb::start(&["--autocommit=0", "--init-connect=SET sql_select_limit=1, sql_safe_updates=1"]))
-});
+static HIDING: LazyLock<Result<MariaDb, String>> = LazyLock::new(|| shared(MariaDb::start(&HIDE)));
+
+const HIDE: [&str; 2] = ["--autocommit=0", "--init-connect=SET sql_select_limit=1, sql_safe_updates=1"];
 
 fn shared(started: Result<MariaDb, Failed>) -> Result<MariaDb, String> {
     started.map_err(|failed| failed.message().unwrap_or("no reason given").to_owned())
@@ -53,13 +53,17 @@ pub fn main_server() -> Result<&'static MariaDb, Failed> {
 /// All of them.
 #[must_use]
 pub fn all() -> Vec<Candidate> {
-    let mut all = vec![there("memory", Subject::new("memory", Shape::anything(), |rows| Ok(memory::filled(rows))).complete())];
+    let mut all =
+        vec![there("memory", Subject::new("memory", Shape::anything(), |rows| Ok(memory::filled(rows))).complete())];
     for (name, tables) in [
         ("sqlite", sqlite::Tables::Documented),
         ("sqlite-seq", sqlite::Tables::Seq),
         ("sqlite-by-hand", sqlite::Tables::ByHand),
     ] {
-        all.push(there("sqlite", Subject::new(name, tables.shape(), move |rows| sqlite::filled(tables, rows)).complete()));
+        all.push(there(
+            "sqlite",
+            Subject::new(name, tables.shape(), move |rows| sqlite::filled(tables, rows)).complete(),
+        ));
     }
     all.extend(mariadb());
     all.extend(mysql9());
@@ -88,15 +92,26 @@ fn mariadb() -> Vec<Candidate> {
         ("mariadb-uca1400", "uca1400", mysql::Tables::Utf8mb4("utf8mb4_uca1400_ai_ci")),
         ("mariadb-bare", "bare", mysql::Tables::Bare),
     ];
-    let mut all: Vec<_> = variants.into_iter().map(|(name, database, tables)| {
-        there("mysql", Subject::new(name, tables.shape(), move |rows| {
-            mysql::filled(MAIN.as_ref().map_err(Failed::from)?, database, tables, rows)
-        }).complete())
-    }).collect();
+    let mut all: Vec<_> = variants
+        .into_iter()
+        .map(|(name, database, tables)| {
+            there(
+                "mysql",
+                Subject::new(name, tables.shape(), move |rows| {
+                    mysql::filled(MAIN.as_ref().map_err(Failed::from)?, database, tables, rows)
+                })
+                .complete(),
+            )
+        })
+        .collect();
     let tables = mysql::Tables::Utf8mb4("utf8mb4_general_ci");
-    all.push(there("mysql", Subject::new("mariadb-hiding-globals", tables.shape(), move |rows| {
-        mysql::filled(HIDING.as_ref().map_err(Failed::from)?, "hiding", tables, rows)
-    }).complete()));
+    all.push(there(
+        "mysql",
+        Subject::new("mariadb-hiding-globals", tables.shape(), move |rows| {
+            mysql::filled(HIDING.as_ref().map_err(Failed::from)?, "hiding", tables, rows)
+        })
+        .complete(),
+    ));
     all
 }
 
@@ -105,20 +120,35 @@ fn mysql9() -> Vec<Candidate> {
         Ok(tree) => tree,
         Err(why) => return vec![Candidate { kind: "mysql", subject: Err(("mysql9".to_owned(), why)) }],
     };
-    let server = Arc::new(std::sync::OnceLock::new());
+    let (usual, hiding) = (Mysql9::default(), Mysql9::default());
     let variants = [
-        ("mysql9", "documented", mysql::Tables::Documented),
-        ("mysql9-0900", "ai_ci", mysql::Tables::Utf8mb4("utf8mb4_0900_ai_ci")),
-        ("mysql9-latin1", "latin1", mysql::Tables::Latin1),
+        ("mysql9", &usual, "documented", mysql::Tables::Documented),
+        ("mysql9-seq", &usual, "with_seq", mysql::Tables::Seq),
+        ("mysql9-latin1", &usual, "latin1", mysql::Tables::Latin1),
+        ("mysql9-utf8mb3", &usual, "utf8mb3", mysql::Tables::Utf8mb3),
+        ("mysql9-0900", &usual, "ai_ci", mysql::Tables::Utf8mb4("utf8mb4_0900_ai_ci")),
+        ("mysql9-bare", &usual, "bare", mysql::Tables::Bare),
+        ("mysql9-hiding-globals", &hiding, "hiding", mysql::Tables::Utf8mb4("utf8mb4_0900_ai_ci")),
     ];
-    variants.into_iter().map(|(name, database, tables)| {
-        let (server, tree) = (Arc::clone(&server), tree.clone());
-        there("mysql", Subject::new(name, tables.shape(), move |rows| {
-            let server: &Result<MariaDb, String> = server.get_or_init(|| shared(mysql9::start(&tree)));
-            mysql::filled(server.as_ref().map_err(Failed::from)?, database, tables, rows)
-        }).complete())
-    }).collect()
+    variants
+        .into_iter()
+        .map(|(name, server, database, tables)| {
+            let (server, tree) = (Arc::clone(server), tree.clone());
+            let options: &[&str] = if database == "hiding" { &HIDE } else { &[] };
+            there(
+                "mysql",
+                Subject::new(name, tables.shape(), move |rows| {
+                    let server = server.get_or_init(|| shared(mysql9::start(&tree, options)));
+                    mysql::filled(server.as_ref().map_err(Failed::from)?, database, tables, rows)
+                })
+                .complete(),
+            )
+        })
+        .collect()
 }
+
+/// Started by the first subject that needs it.
+type Mysql9 = Arc<OnceLock<Result<MariaDb, String>>>;
 
 fn there(kind: &'static str, subject: Subject) -> Candidate {
     Candidate { kind, subject: Ok(Arc::new(subject)) }

@@ -40,10 +40,16 @@ fn rows(shape: &Shape) -> Vec<TableRow> {
 /// Questions of every sort, about what is there and what is not.
 fn questions() -> Vec<Question> {
     vec![
-        Question::mailboxes(["iain"]), Question::mailboxes(["nobody"]), Question::mailboxes(["iain-x", "iain"]),
-        Question::aliases([("iain", "list")]), Question::aliases([("nobody", "@")]),
-        Question::exact([("virtual.com", "iain")]), Question::exact([("virtual.com", "nobody")]),
-        Question::patterns("funky.com"), Question::any("nowhere.com"), Question::rcpthosts(["bar.com"]),
+        Question::mailboxes(["iain"]),
+        Question::mailboxes(["nobody"]),
+        Question::mailboxes(["iain-x", "iain"]),
+        Question::aliases([("iain", "list")]),
+        Question::aliases([("nobody", "@")]),
+        Question::exact([("virtual.com", "iain")]),
+        Question::exact([("virtual.com", "nobody")]),
+        Question::patterns("funky.com"),
+        Question::any("nowhere.com"),
+        Question::rcpthosts(["bar.com"]),
         Question::rcpthosts(["nowhere.com"]),
     ]
 }

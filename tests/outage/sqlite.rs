@@ -18,19 +18,30 @@ pub(super) fn trials() -> Vec<Trial> {
     vec![
         trial("a_file_that_is_not_there_is_not_absent_and_is_not_made", not_there),
         trial("a_folder_in_its_place_is_not_absent", || in_its_place(|path| fs::create_dir(path))),
-        trial("a_file_of_something_else_is_not_absent", || in_its_place(|path| fs::write(path, "not a database ".repeat(500)))),
+        trial("a_file_of_something_else_is_not_absent", || {
+            in_its_place(|path| fs::write(path, "not a database ".repeat(500)))
+        }),
         trial("an_empty_file_is_not_absent", || in_its_place(|path| fs::write(path, ""))),
         trial("a_file_cut_in_half_is_never_absent", cut_in_half),
         trial("a_file_that_is_removed_is_not_absent", removed),
         trial("a_locked_file_is_not_absent", locked),
         trial("a_file_locked_for_a_moment_is_waited_for", locked_for_a_moment),
         trial("a_file_that_a_writer_died_in_is_never_absent", hot_journal),
-        trial("a_missing_column_is_not_absent", || altered("ALTER TABLE mailbox DROP COLUMN home", &[Question::mailboxes(["iain"])])),
+        trial("a_missing_column_is_not_absent", || {
+            altered("ALTER TABLE mailbox DROP COLUMN home", &[Question::mailboxes(["iain"])])
+        }),
         trial("a_renamed_column_is_not_absent", || {
             altered("ALTER TABLE alias RENAME COLUMN alias_host TO target", &[Question::aliases([("iain", "list")])])
         }),
         trial("a_renamed_key_column_is_not_absent", || {
-            altered("ALTER TABLE virtual RENAME COLUMN virtual_host TO domain", &[Question::exact([("virtual.com", "iain")]), Question::any("virtual.com"), Question::patterns("funky.com")])
+            altered(
+                "ALTER TABLE virtual RENAME COLUMN virtual_host TO domain",
+                &[
+                    Question::exact([("virtual.com", "iain")]),
+                    Question::any("virtual.com"),
+                    Question::patterns("funky.com"),
+                ],
+            )
         }),
         trial("a_missing_table_is_not_absent", || altered("DROP TABLE rcpthosts", &[Question::rcpthosts(["bar.com"])])),
         trial("a_file_replaced_by_rename_is_the_new_file", replaced),
@@ -69,7 +80,8 @@ impl File {
     fn replace(&self, home: &str) -> Outcome {
         let new = self.folder.path().join("new.sqlite");
         fs::copy(&self.path, &new)?;
-        let changed = Connection::open(&new)?.execute("UPDATE mailbox SET home = ?1 WHERE username = 'iain'", [home])?;
+        let changed =
+            Connection::open(&new)?.execute("UPDATE mailbox SET home = ?1 WHERE username = 'iain'", [home])?;
         equal("rows changed", changed, 1)?;
         Ok(fs::rename(&new, &self.path)?)
     }
@@ -130,7 +142,9 @@ fn locked() -> Outcome {
 fn hot_journal() -> Outcome {
     let file = File::new()?;
     let writer = Connection::open(&file.path)?;
-    writer.execute_batch("PRAGMA cache_size = 2; BEGIN; UPDATE mailbox SET home = '/dirty'; DELETE FROM alias; DELETE FROM virtual")?;
+    writer.execute_batch(
+        "PRAGMA cache_size = 2; BEGIN; UPDATE mailbox SET home = '/dirty'; DELETE FROM alias; DELETE FROM virtual",
+    )?;
     let after = tempfile::tempdir()?;
     let path = after.path().join("qmail.sqlite");
     fs::copy(&file.path, &path)?;
@@ -161,7 +175,10 @@ fn altered(change: &str, broken: &[Question]) -> Outcome {
         broken.iter().try_for_each(|question| fails(&*store, question, &[ErrorKind::Schema]))?;
         let tables_of = |question: &Question| std::mem::discriminant(question);
         let spared = questions().into_iter().filter(|question| {
-            let both = |other: &&Question| matches!(other, Question::Virtuals(_) | Question::Rcpthosts(_)) && matches!(question, Question::Virtuals(_) | Question::Rcpthosts(_));
+            let both = |other: &&Question| {
+                matches!(other, Question::Virtuals(_) | Question::Rcpthosts(_))
+                    && matches!(question, Question::Virtuals(_) | Question::Rcpthosts(_))
+            };
             !broken.iter().any(|other| tables_of(other) == tables_of(question) || both(&other))
         });
         for question in spared {
@@ -175,7 +192,9 @@ fn altered(change: &str, broken: &[Question]) -> Outcome {
 fn home_of_iain(store: &dyn Backend, by: Deadline) -> Result<Option<String>, Failed> {
     let Ok(rows) = Question::mailboxes(["iain"]).put(store, by) else { return Ok(None) };
     match &rows[..] {
-        [TableRow::Mailbox(row)] => Ok(row.mailbox.home.as_deref().map(|home| String::from_utf8_lossy(home).into_owned())),
+        [TableRow::Mailbox(row)] => {
+            Ok(row.mailbox.home.as_deref().map(|home| String::from_utf8_lossy(home).into_owned()))
+        }
         other => Err(format!("one row expected, got {other:?}").into()),
     }
 }
@@ -210,22 +229,25 @@ fn replaced_under_load() -> Outcome {
     let store = file.store()?;
     file.replace("/new/0")?;
     let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let asking: Vec<_> = (0..3).map(|_| {
-        let (store, stop) = (Arc::clone(&store), Arc::clone(&stop));
-        std::thread::spawn(move || -> Result<usize, String> {
-            let mut answered = 0;
-            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
-                let home = home_of_iain(&*store, soon()).map_err(|failed| failed.message().unwrap_or_default().to_owned())?;
-                if let Some(home) = home {
-                    answered += 1;
-                    if !home.starts_with("/new/") {
-                        return Err(format!("home {home}"));
+    let asking: Vec<_> = (0..3)
+        .map(|_| {
+            let (store, stop) = (Arc::clone(&store), Arc::clone(&stop));
+            std::thread::spawn(move || -> Result<usize, String> {
+                let mut answered = 0;
+                while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                    let home = home_of_iain(&*store, soon())
+                        .map_err(|failed| failed.message().unwrap_or_default().to_owned())?;
+                    if let Some(home) = home {
+                        answered += 1;
+                        if !home.starts_with("/new/") {
+                            return Err(format!("home {home}"));
+                        }
                     }
                 }
-            }
-            Ok(answered)
+                Ok(answered)
+            })
         })
-    }).collect();
+        .collect();
     for n in 1..15 {
         file.replace(&format!("/new/{n}"))?;
         std::thread::sleep(Duration::from_millis(15));
@@ -272,4 +294,3 @@ fn unreadable() -> Outcome {
     fs::set_permissions(&file.path, std::os::unix::fs::PermissionsExt::from_mode(0o000))?;
     knows_nothing(&*file.store()?, BROKEN)
 }
-

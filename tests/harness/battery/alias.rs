@@ -9,7 +9,8 @@ use crate::subject::{Ctx, text};
 use qmail_lookup_core::AliasRow;
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |needs, sentence, run: fn(&Ctx<'_>) -> Outcome| Case::new("alias", Part::Resolvers, needs, sentence, run);
+    let case =
+        |needs, sentence, run: fn(&Ctx<'_>) -> Outcome| Case::new("alias", Part::Resolvers, needs, sentence, run);
     vec![
         case(&[], "the_rows_of_a_key_are_found", |c| {
             let row = c.alias("iain", "slowlaris")?;
@@ -42,7 +43,11 @@ pub(super) fn cases() -> Vec<Case> {
         case(&[Need::Nulls], "null_is_none_and_not_empty", |c| {
             let rows = c.aliases([("nulls", "values")])?;
             equal("rows", rows.len(), 2)?;
-            equal("bogus", rows.iter().filter(|row| row.alias_username.is_none() && row.alias_host.is_none()).count(), 1)
+            equal(
+                "bogus",
+                rows.iter().filter(|row| row.alias_username.is_none() && row.alias_host.is_none()).count(),
+                1,
+            )
         }),
         case(&[], "the_catch_all_is_a_key_like_any_other", |c| {
             equal("@", users(&c.aliases([("virtual", "@")])?), ["."])?;
@@ -130,9 +135,7 @@ pub(super) fn cases() -> Vec<Case> {
             c.absent(&Question::aliases([("keys", "trail")]))?;
             c.absent(&Question::aliases([("keys", "own")]))
         }),
-        case(&[], "a_stored_blank_is_not_the_empty_extension", |c| {
-            c.absent(&Question::aliases([("only-blank", "")]))
-        }),
+        case(&[], "a_stored_blank_is_not_the_empty_extension", |c| c.absent(&Question::aliases([("only-blank", "")]))),
         case(&[Need::Latin1Keys], "a_stored_accent_is_not_the_plain_letter", |c| {
             c.absent(&Question::aliases([("keys", "rene")]))
         }),
@@ -158,5 +161,7 @@ fn seq(row: &AliasRow) -> Option<u64> {
 }
 
 fn users(rows: &[AliasRow]) -> Vec<String> {
-    rows.iter().map(|row| String::from_utf8_lossy(row.alias_username.as_deref().unwrap_or_default()).into_owned()).collect()
+    rows.iter()
+        .map(|row| String::from_utf8_lossy(row.alias_username.as_deref().unwrap_or_default()).into_owned())
+        .collect()
 }

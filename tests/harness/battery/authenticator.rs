@@ -24,14 +24,16 @@ pub(super) fn cases() -> Vec<Case> {
         case(TYPES, "a_name_in_upper_case_is_granted", |c| granted(c, "IAIN", "sesame")),
         case(TYPES, "a_name_stored_in_upper_case_is_granted", |c| granted(c, "boss", "sesame")),
         case(TYPES, "a_wrong_password_is_refused", |c| {
-            ["Sesame", "sesam", "sesame ", " sesame", "sesamee", "*", "%"].iter().try_for_each(|wrong| {
-                refused(c, "iain", wrong.as_bytes(), Refusal::WrongPassword)
-            })
+            ["Sesame", "sesam", "sesame ", " sesame", "sesamee", "*", "%"]
+                .iter()
+                .try_for_each(|wrong| refused(c, "iain", wrong.as_bytes(), Refusal::WrongPassword))
         }),
         case(&[], "an_unknown_name_is_refused", |c| refused(c, "nobody", b"sesame", Refusal::Unknown)),
         case(&[], "a_longer_name_is_not_its_prefix", |c| refused(c, "iain-list", b"sesame", Refusal::Unknown)),
         case(&[], "an_empty_password_is_refused", |c| {
-            ["iain", "pw-empty", "pw-empty-crypt", "pw-empty-mysql"].iter().try_for_each(|name| refused_somehow(c, name, b""))
+            ["iain", "pw-empty", "pw-empty-crypt", "pw-empty-mysql"]
+                .iter()
+                .try_for_each(|name| refused_somehow(c, name, b""))
         }),
         case(&[], "a_password_with_a_nul_is_refused", |c| {
             refused_somehow(c, "iain", b"sesame\0")?;
@@ -62,10 +64,13 @@ pub(super) fn cases() -> Vec<Case> {
         case(TYPES, "mysql_passwords_are_verified", |c| both(c, "pw-mysql")),
         case(TYPES, "old_mysql_passwords_are_verified", |c| both(c, "pw-old")),
         case(&[], "a_hash_is_no_password", |c| {
-            let stored = |name: &str| c.rows.iter().find_map(|row| {
-                let cells = row.cells();
-                (cells.first().copied().flatten() == Some(name.as_bytes())).then(|| cells.get(4).copied().flatten())?
-            });
+            let stored = |name: &str| {
+                c.rows.iter().find_map(|row| {
+                    let cells = row.cells();
+                    (cells.first().copied().flatten() == Some(name.as_bytes()))
+                        .then(|| cells.get(4).copied().flatten())?
+                })
+            };
             for name in ["pw-hash-as-plain", "pw-mysql-as-plain", "pw-sha512", "pw-mysql", "pw-des"] {
                 let hash = stored(name).ok_or("not stored")?.to_vec();
                 refused_somehow(c, name, &hash)?;
@@ -91,9 +96,9 @@ pub(super) fn cases() -> Vec<Case> {
             refused_somehow(c, "bad-null-password", b"NULL")
         }),
         case(TYPES, "a_bad_row_lets_nobody_in", |c| {
-            ["bad-root", "bad-group", "bad-low", "bad-home-relative", "bad-home-newline"].iter().try_for_each(|name| {
-                must_fail(name, login(c, name, b"secret")).map(drop)
-            })
+            ["bad-root", "bad-group", "bad-low", "bad-home-relative", "bad-home-newline"]
+                .iter()
+                .try_for_each(|name| must_fail(name, login(c, name, b"secret")).map(drop))
         }),
         case(&[Need::Duplicates], "two_rows_for_one_name_let_nobody_in", |c| {
             must_fail("twin", login(c, "twin", b"sesame"))?;

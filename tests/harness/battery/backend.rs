@@ -35,11 +35,14 @@ pub(super) fn cases() -> Vec<Case> {
         }),
         case(Part::Resolvers, "questions_of_every_sort_go_on_at_once", |c| {
             let all = [
-                Question::mailboxes(["iain", "dmp"]), Question::aliases([("crowd", "big")]),
-                Question::exact([("virtual.com", "iain")]), Question::patterns("funky.com"),
+                Question::mailboxes(["iain", "dmp"]),
+                Question::aliases([("crowd", "big")]),
+                Question::exact([("virtual.com", "iain")]),
+                Question::patterns("funky.com"),
                 Question::rcpthosts(["bar.com"]),
             ];
-            let answers = c.wait(futures_util::future::join_all(all.iter().cycle().take(40).map(|q| q.ask(c.store, soon()))));
+            let answers =
+                c.wait(futures_util::future::join_all(all.iter().cycle().take(40).map(|q| q.ask(c.store, soon()))));
             for (question, answer) in all.iter().cycle().zip(answers) {
                 equal(&format!("{question:?}"), question.counting(&answer?), question.counting(c.rows))?;
             }
@@ -52,8 +55,12 @@ pub(super) fn cases() -> Vec<Case> {
         case(Part::Empty, "empty_tables_are_absent_not_an_error", |c| {
             let empty = empty(c)?;
             let all = [
-                Question::mailboxes(["iain"]), Question::aliases([("iain", "")]), Question::exact([("virtual.com", "")]),
-                Question::patterns("virtual.com"), Question::any("virtual.com"), Question::rcpthosts(["bar.com"]),
+                Question::mailboxes(["iain"]),
+                Question::aliases([("iain", "")]),
+                Question::exact([("virtual.com", "")]),
+                Question::patterns("virtual.com"),
+                Question::any("virtual.com"),
+                Question::rcpthosts(["bar.com"]),
             ];
             all.iter().try_for_each(|question| equal(&format!("{question:?}"), question.put(empty, soon())?.len(), 0))
         }),

@@ -26,12 +26,16 @@ pub(super) fn cases() -> Vec<Case> {
         let needs = needed(stored);
         add(needs, format!("stored_{what}_is_not_the_key_without"), Box::new(move |c| trap(c, stored, asked)));
     }
-    add(&[Need::Duplicates], "a_padded_twin_does_not_double_the_row".to_owned(), Box::new(|c| {
-        equal("home", c.mailbox("padded")?.home, crate::subject::text("/home/mail/padded"))
-    }));
-    add(&[Need::Duplicates, Need::Latin1Keys], "an_accented_twin_does_not_double_the_row".to_owned(), Box::new(|c| {
-        equal("home", c.mailbox("accent")?.home, crate::subject::text("/home/mail/accent"))
-    }));
+    add(
+        &[Need::Duplicates],
+        "a_padded_twin_does_not_double_the_row".to_owned(),
+        Box::new(|c| equal("home", c.mailbox("padded")?.home, crate::subject::text("/home/mail/padded"))),
+    );
+    add(
+        &[Need::Duplicates, Need::Latin1Keys],
+        "an_accented_twin_does_not_double_the_row".to_owned(),
+        Box::new(|c| equal("home", c.mailbox("accent")?.home, crate::subject::text("/home/mail/accent"))),
+    );
     add(&[], "all_of_them_in_one_call_find_only_what_is_there".to_owned(), Box::new(all_at_once));
     cases
 }
@@ -51,7 +55,10 @@ fn unusable(c: &Ctx<'_>, raw: &[u8]) -> Outcome {
     let rows = c.mailboxes([raw, b"iain"])?;
     equal("rows", rows.len(), 1)?;
     if !raw.is_empty() && raw.len() < 255 {
-        ensure(Ext::new(raw).is_none() && Host::new(raw).is_none() || raw.len() == 129, "it became an alias or a host")?;
+        ensure(
+            Ext::new(raw).is_none() && Host::new(raw).is_none() || raw.len() == 129,
+            "it became an alias or a host",
+        )?;
     }
     Ok(())
 }
@@ -75,7 +82,8 @@ fn finds_itself(c: &Ctx<'_>, name: &str) -> Outcome {
 }
 
 fn trap(c: &Ctx<'_>, stored: &[u8], asked: &[u8]) -> Outcome {
-    let there = c.rows.iter().any(|row| row.cells().first().copied().flatten() == c.shape.keys.store(stored).as_deref());
+    let there =
+        c.rows.iter().any(|row| row.cells().first().copied().flatten() == c.shape.keys.store(stored).as_deref());
     ensure(there, "the trap was not stored")?;
     c.absent(&Question::mailboxes([asked]))?;
     // Beside somebody who is there, it disturbs nobody.

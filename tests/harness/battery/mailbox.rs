@@ -12,7 +12,8 @@ use qmail_lookup_core::{Deadline, MailboxRow, Username};
 use std::time::Duration;
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |needs, sentence, run: fn(&Ctx<'_>) -> Outcome| Case::new("mailbox", Part::Resolvers, needs, sentence, run);
+    let case =
+        |needs, sentence, run: fn(&Ctx<'_>) -> Outcome| Case::new("mailbox", Part::Resolvers, needs, sentence, run);
     vec![
         case(&[], "a_row_that_is_there_is_found", found),
         case(&[], "a_row_stored_in_upper_case_is_found", |c| {
@@ -30,11 +31,13 @@ pub(super) fn cases() -> Vec<Case> {
             equal("names", names(&c.mailboxes(["dmp", "iain", "virtual"])?), ["dmp", "iain", "virtual"])
         }),
         case(&[], "names_that_are_absent_hide_none_that_are_there", |c| {
-            equal("names", names(&c.mailboxes(["a", "iain-sanity-x", "iain-sanity", "iain", "z"])?), ["iain", "iain-sanity"])
+            equal(
+                "names",
+                names(&c.mailboxes(["a", "iain-sanity-x", "iain-sanity", "iain", "z"])?),
+                ["iain", "iain-sanity"],
+            )
         }),
-        case(&[], "a_name_asked_twice_is_one_row", |c| {
-            equal("rows", c.mailboxes(["iain", "iain", "IAIN"])?.len(), 1)
-        }),
+        case(&[], "a_name_asked_twice_is_one_row", |c| equal("rows", c.mailboxes(["iain", "iain", "IAIN"])?.len(), 1)),
         case(&[], "no_names_are_no_rows", |c| c.absent(&Question::Mailboxes(Vec::new()))),
         case(&[], "sixty_four_names_are_answered_by_one_call", |c| crowd(c, 64)),
         case(&[], "more_names_than_one_statement_takes_are_answered_by_one_call", |c| crowd(c, CROWD)),
@@ -93,8 +96,17 @@ pub(super) fn cases() -> Vec<Case> {
             equal("suspended", c.mailbox("iain")?.suspended, want)
         }),
         case(&[], "a_bad_row_fails_nobody", |c| {
-            let rows = c.mailboxes(["iain", "bad-root", "bad-group", "bad-low", "bad-home-relative", "bad-home-newline", "dmp"])?;
-            let good: Vec<_> = rows.iter().filter(|row| row.validate(&RuleSettings::default()).is_ok()).cloned().collect();
+            let rows = c.mailboxes([
+                "iain",
+                "bad-root",
+                "bad-group",
+                "bad-low",
+                "bad-home-relative",
+                "bad-home-newline",
+                "dmp",
+            ])?;
+            let good: Vec<_> =
+                rows.iter().filter(|row| row.validate(&RuleSettings::default()).is_ok()).cloned().collect();
             equal("good rows", names(&good), ["dmp", "iain"])
         }),
         case(&[], "a_bad_row_comes_back_as_stored", |c| {
@@ -105,8 +117,15 @@ pub(super) fn cases() -> Vec<Case> {
             equal("home", c.mailbox("bad-home-nul")?.home, text("/home/bad\0/etc"))
         }),
         case(&[Need::FreeIds], "ids_that_are_no_numbers_come_back_as_stored", |c| {
-            let stored = [("bad-negative", "-5"), ("bad-huge", "99999999999999999999"), ("bad-word", "abc"),
-                ("bad-hex", "0x400"), ("bad-float", "800.5"), ("bad-blank-uid", ""), ("bad-zeros", "0800")];
+            let stored = [
+                ("bad-negative", "-5"),
+                ("bad-huge", "99999999999999999999"),
+                ("bad-word", "abc"),
+                ("bad-hex", "0x400"),
+                ("bad-float", "800.5"),
+                ("bad-blank-uid", ""),
+                ("bad-zeros", "0800"),
+            ];
             stored.iter().try_for_each(|(name, uid)| equal(name, c.mailbox(name)?.uid, text(uid)))
         }),
         case(&[Need::WideNames], "a_name_of_128_bytes_is_found", |c| {

@@ -56,7 +56,13 @@ pub struct Case {
 
 impl Case {
     /// A case of every store whose tables hold what `needs` says.
-    fn new(area: &str, part: Part, needs: &'static [Need], sentence: &str, run: impl Fn(&Ctx<'_>) -> Outcome + Send + Sync + 'static) -> Self {
+    fn new(
+        area: &str,
+        part: Part,
+        needs: &'static [Need],
+        sentence: &str,
+        run: impl Fn(&Ctx<'_>) -> Outcome + Send + Sync + 'static,
+    ) -> Self {
         Self { name: format!("{area}::{sentence}"), part, needs, run: Box::new(run) }
     }
 }
@@ -65,8 +71,15 @@ impl Case {
 #[must_use]
 pub fn cases() -> Vec<Case> {
     let areas = [
-        mailbox::cases, alias::cases, virtuals::cases, rcpthosts::cases, hostile::cases, backend::cases,
-        authenticator::cases, catalog::cases, editor::cases,
+        mailbox::cases,
+        alias::cases,
+        virtuals::cases,
+        rcpthosts::cases,
+        hostile::cases,
+        backend::cases,
+        authenticator::cases,
+        catalog::cases,
+        editor::cases,
     ];
     areas.iter().flat_map(|area| area()).collect()
 }
@@ -76,7 +89,8 @@ pub fn cases() -> Vec<Case> {
 /// ([`Subject::opened`]), else one for each of its cases.
 #[must_use]
 pub fn battery(subject: &Arc<Subject>) -> Vec<Trial> {
-    let lacking = subject.if_open().map(|opened| PARTS.into_iter().filter(|part| !part.is_in(opened)).collect::<Vec<_>>());
+    let lacking =
+        subject.if_open().map(|opened| PARTS.into_iter().filter(|part| !part.is_in(opened)).collect::<Vec<_>>());
     let lacking = lacking.filter(|_| !subject.complete).unwrap_or_default();
     let fitting = cases().into_iter().filter(|case| case.needs.iter().all(|&need| subject.shape.allows(need)));
     let trials = fitting.filter(|case| !lacking.contains(&case.part)).map(|case| {
@@ -96,13 +110,32 @@ fn run(subject: &Subject, case: &Case) -> Result<Completion, Failed> {
         let why = format!("{}: the store has no {:?}", subject.name, case.part).to_lowercase();
         return if subject.complete { Err(why.into()) } else { Ok(Completion::ignored_with(why)) };
     }
-    let ctx = Ctx { store: &*opened.store, empty: opened.empty.as_deref(), shape: &subject.shape, rows: subject.rows() };
+    let _alone = (case.part == Part::Editor).then(|| subject.turns().write());
+    let _among_others = (case.part != Part::Editor).then(|| subject.turns().read());
+    let ctx =
+        Ctx { store: &*opened.store, empty: opened.empty.as_deref(), shape: &subject.shape, rows: subject.rows() };
     (case.run)(&ctx).map(|()| Completion::Completed)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::run;
+    use crate::load::memory;
+    use crate::shape::Shape;
+    use crate::subject::Subject;
     use std::collections::BTreeSet;
+
+    /// Cases that a store without a single row passes are those about what is absent, and about what it adds itself.
+    #[test]
+    fn a_store_that_lost_its_rows_fails_most_cases() {
+        let subject = Subject::new("lost", Shape::anything(), |_| Ok(memory::filled(&[])));
+        let cases: Vec<_> = super::cases()
+            .into_iter()
+            .filter(|case| case.needs.iter().all(|&need| subject.shape.allows(need)))
+            .collect();
+        let failed = cases.iter().filter(|case| run(&subject, case).is_err()).count();
+        assert!(failed * 10 > cases.len() * 8, "{failed} of {}", cases.len());
+    }
 
     #[test]
     fn there_are_at_least_120_cases_and_no_two_have_one_name() {

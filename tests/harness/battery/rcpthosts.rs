@@ -7,7 +7,8 @@ use crate::shape::Need;
 use crate::subject::Ctx;
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |needs, sentence, run: fn(&Ctx<'_>) -> Outcome| Case::new("rcpthosts", Part::Resolvers, needs, sentence, run);
+    let case =
+        |needs, sentence, run: fn(&Ctx<'_>) -> Outcome| Case::new("rcpthosts", Part::Resolvers, needs, sentence, run);
     vec![
         case(&[], "a_host_that_is_there_is_found", |c| ensure(c.accepts("bar.com")?, "bar.com")),
         case(&[], "a_host_that_is_not_there_is_absent_not_an_error", |c| {
@@ -20,7 +21,14 @@ pub(super) fn cases() -> Vec<Case> {
             c.absent(&Question::rcpthosts(["example.net", "a.example.net"]))
         }),
         case(&[], "host_and_suffixes_are_answered_by_one_call", |c| {
-            let keys = ["deep.a.b.c.example.net", ".a.b.c.example.net", ".b.c.example.net", ".c.example.net", ".example.net", ".net"];
+            let keys = [
+                "deep.a.b.c.example.net",
+                ".a.b.c.example.net",
+                ".b.c.example.net",
+                ".c.example.net",
+                ".example.net",
+                ".net",
+            ];
             equal("rows", c.agrees(&Question::rcpthosts(keys))?.len(), 2)
         }),
         case(&[], "many_hosts_are_answered_by_one_call", |c| {
@@ -45,9 +53,17 @@ pub(super) fn cases() -> Vec<Case> {
             ensure(!c.accepts("munchen.example")?, "munchen.example")
         }),
         case(&[], "a_host_in_punycode_is_found", |c| ensure(c.accepts("xn--mnchen-3ya.example")?, "punycode")),
-        case(&[], "a_host_of_255_bytes_is_found", |c| ensure(c.accepts(format!("{}.long", "l".repeat(250)))?, "255 bytes")),
+        case(&[], "a_host_of_255_bytes_is_found", |c| {
+            ensure(c.accepts(format!("{}.long", "l".repeat(250)))?, "255 bytes")
+        }),
         case(&[], "an_unusable_host_asks_nobody", |c| {
-            c.absent(&Question::rcpthosts([&b""[..], b"bar.com ", b"bar\0.com", "m\u{fc}nchen.example".as_bytes(), &[b'a'; 256]]))
+            c.absent(&Question::rcpthosts([
+                &b""[..],
+                b"bar.com ",
+                b"bar\0.com",
+                "m\u{fc}nchen.example".as_bytes(),
+                &[b'a'; 256],
+            ]))
         }),
         case(&[], "no_hosts_are_no_rows", |c| c.absent(&Question::Rcpthosts(Vec::new()))),
     ]

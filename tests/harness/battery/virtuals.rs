@@ -9,7 +9,8 @@ use crate::subject::{Ctx, text};
 use qmail_lookup_core::{Host, VirtualKey, VirtualRow, VirtualUser};
 
 pub(super) fn cases() -> Vec<Case> {
-    let case = |needs, sentence, run: fn(&Ctx<'_>) -> Outcome| Case::new("virtual", Part::Resolvers, needs, sentence, run);
+    let case =
+        |needs, sentence, run: fn(&Ctx<'_>) -> Outcome| Case::new("virtual", Part::Resolvers, needs, sentence, run);
     vec![
         case(&[], "the_row_of_an_exact_key_is_found", |c| {
             let row = c.exact("virtual.com", "iain")?;
@@ -28,7 +29,9 @@ pub(super) fn cases() -> Vec<Case> {
             let row = c.exact("virtual.com", "")?;
             equal("owner and ext", (row.username, row.ext), (text("virtual"), text("@")))
         }),
-        case(&[], "the_empty_user_finds_no_other_row", |c| c.absent(&Question::exact([("onlyexact.com", ""), ("funky.com", "")]))),
+        case(&[], "the_empty_user_finds_no_other_row", |c| {
+            c.absent(&Question::exact([("onlyexact.com", ""), ("funky.com", "")]))
+        }),
         case(&[Need::Nulls], "the_empty_user_finds_the_null_row", |c| {
             equal("user", c.exact("nulls.com", "")?.virtual_username, None)
         }),
@@ -44,7 +47,11 @@ pub(super) fn cases() -> Vec<Case> {
             equal("rows", c.virtuals(&Question::patterns("nulls.com"))?.len(), 1)
         }),
         case(&[], "exact_and_blank_are_answered_by_one_call", |c| {
-            equal("owners", owners(&c.virtuals(&Question::exact([("virtual.com", "iain"), ("virtual.com", "")]))?), ["virtual", "iain"])
+            equal(
+                "owners",
+                owners(&c.virtuals(&Question::exact([("virtual.com", "iain"), ("virtual.com", "")]))?),
+                ["virtual", "iain"],
+            )
         }),
         case(&[], "several_hosts_are_answered_by_one_call", |c| {
             let keys = [("sub.wild.test", "abuse"), (".wild.test", "abuse"), (".wild.test", ""), (".test", "")];
@@ -120,9 +127,9 @@ pub(super) fn cases() -> Vec<Case> {
         }),
         case(&[], "punctuation_in_a_user_is_a_value", |c| {
             equal("ext", c.exact("dots.org", "first.last+tag")?.ext, text("a-b"))?;
-            ["o'brien", "back\\slash", "50%off"].iter().try_for_each(|user| {
-                equal("stored", c.exact("quote.org", user)?.virtual_username, text(user))
-            })
+            ["o'brien", "back\\slash", "50%off"]
+                .iter()
+                .try_for_each(|user| equal("stored", c.exact("quote.org", user)?.virtual_username, text(user)))
         }),
         case(&[], "digits_are_not_numbers", |c| {
             equal("007", c.exact("digits.org", "007")?.username, text("iain"))?;

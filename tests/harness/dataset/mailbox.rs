@@ -53,7 +53,8 @@ fn people() -> Vec<TableRow> {
 }
 
 fn passwords() -> Vec<TableRow> {
-    const SHA512: &str = "$6$saltsalt$TVLlQcbpFVof5W3Yz4DTP6gRstiNuHwwTt6GLc1E5n0U0aDehy0S5knV8wiOQSpT0Y77vwPZN.Pq.H91p5hVO1";
+    const SHA512: &str =
+        "$6$saltsalt$TVLlQcbpFVof5W3Yz4DTP6gRstiNuHwwTt6GLc1E5n0U0aDehy0S5knV8wiOQSpT0Y77vwPZN.Pq.H91p5hVO1";
     let with = |name: &str, password: &str, kind: &str| {
         mailbox(cell(name), cell("900"), cell("100"), cell("/home/mail/pw"), cell(password), cell(kind), cell("N"))
     };

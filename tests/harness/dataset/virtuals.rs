@@ -70,9 +70,21 @@ pub(super) fn rows() -> Vec<TableRow> {
 /// The rows of table rcpthosts.
 pub(super) fn rcpthosts() -> Vec<TableRow> {
     let hosts = [
-        "bar.com", "virtual.com", ".example.net", "MiXed.Org", "a.example.org", "under_score.com", "trail.com ",
-        "m\u{fc}nchen.example", "xn--mnchen-3ya.example", "deep.a.b.c.example.net", "o'brien.com", "50%off.com",
-        "127.0.0.1", "localhost", "",
+        "bar.com",
+        "virtual.com",
+        ".example.net",
+        "MiXed.Org",
+        "a.example.org",
+        "under_score.com",
+        "trail.com ",
+        "m\u{fc}nchen.example",
+        "xn--mnchen-3ya.example",
+        "deep.a.b.c.example.net",
+        "o'brien.com",
+        "50%off.com",
+        "127.0.0.1",
+        "localhost",
+        "",
     ];
     let mut rows: Vec<_> = hosts.iter().map(|host| row(Table::Rcpthosts, [cell(host)])).collect();
     rows.push(row(Table::Rcpthosts, [cell(format!("{}.long", "l".repeat(250)))]));

@@ -31,7 +31,8 @@ impl Tables {
     /// What they hold.
     #[must_use]
     pub fn shape(self) -> Shape {
-        let wide = Shape { keys: Text::Unicode, values: Text::Unicode, unique: false, width: 128, ..Shape::documented() };
+        let wide =
+            Shape { keys: Text::Unicode, values: Text::Unicode, unique: false, width: 128, ..Shape::documented() };
         match self {
             Self::Documented => Shape::documented(),
             Self::Seq => Shape::with_seq(),
@@ -58,11 +59,17 @@ impl Tables {
             }
             Self::Utf8mb4(collation) => {
                 let login = ", password_type varchar(40) NOT NULL, suspended varchar(20) NOT NULL".to_owned();
-                ("bigint unsigned NOT NULL", login, format!("ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE={collation}"))
+                (
+                    "bigint unsigned NOT NULL",
+                    login,
+                    format!("ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE={collation}"),
+                )
             }
-            Self::Bare => {
-                ("varchar(30) NOT NULL", String::new(), "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci".to_owned())
-            }
+            Self::Bare => (
+                "varchar(30) NOT NULL",
+                String::new(),
+                "ENGINE=InnoDB DEFAULT CHARSET=utf8mb4 COLLATE=utf8mb4_unicode_ci".to_owned(),
+            ),
         };
         Some(format!(
             "CREATE TABLE mailbox (username {name}, uid {id}, gid {id}, home varchar(255) {not_null},
@@ -96,15 +103,21 @@ pub fn at(socket: &Path, database: &str) -> Result<Arc<dyn Backend>, Failed> {
     with(&[&format!("unix:{}", socket.display())], USER, PASSWORD, database)
 }
 
-/// Opens the store of a database on any of `servers`, unencrypted, as anybody.
+/// Opens the store of a database on any of `servers`, all of this machine, as anybody.
 ///
 /// # Errors
 /// If the registry refuses.
 pub fn with(servers: &[&str], user: &str, password: &str, database: &str) -> Result<Arc<dyn Backend>, Failed> {
-    open("mysql", &[
-        ("servers", servers.into()), ("user", user.into()), ("password", password.into()),
-        ("database", database.into()), ("tls", "off".into()), ("connections", 2.into()),
-    ])
+    open(
+        "mysql",
+        &[
+            ("servers", servers.into()),
+            ("user", user.into()),
+            ("password", password.into()),
+            ("database", database.into()),
+            ("connections", 2.into()),
+        ],
+    )
 }
 
 /// Makes a database and fills it.
@@ -135,12 +148,15 @@ pub fn create(server: &MariaDb, database: &str, tables: Tables, rows: &[TableRow
 fn values(row: &TableRow, shape: &Shape) -> String {
     let charset = if shape.keys == Text::Latin1 { "_latin1" } else { "_utf8mb4" };
     let cells = cells(row, shape).into_iter().map(|cell| {
-        cell.map_or_else(|| "NULL".to_owned(), |bytes| {
-            bytes.iter().fold(format!("{charset} x'"), |mut hex, byte| {
-                let _ = write!(hex, "{byte:02x}");
-                hex
-            }) + "'"
-        })
+        cell.map_or_else(
+            || "NULL".to_owned(),
+            |bytes| {
+                bytes.iter().fold(format!("{charset} x'"), |mut hex, byte| {
+                    let _ = write!(hex, "{byte:02x}");
+                    hex
+                }) + "'"
+            },
+        )
     });
     format!("({})", cells.collect::<Vec<_>>().join(", "))
 }

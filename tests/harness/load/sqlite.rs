@@ -32,7 +32,8 @@ impl Tables {
     /// What they hold.
     #[must_use]
     pub fn shape(self) -> Shape {
-        let checked = |shape| Shape { keys: Text::Bytes, values: Text::Bytes, ids: Ids::CHECKED, empty_names: false, ..shape };
+        let checked =
+            |shape| Shape { keys: Text::Bytes, values: Text::Bytes, ids: Ids::CHECKED, empty_names: false, ..shape };
         match self {
             Self::Documented => checked(Shape::documented()),
             Self::Seq => checked(Shape::with_seq()),

@@ -32,9 +32,8 @@ pub struct MariaDb {
 }
 
 /// The data folder of a fresh installation, made once and copied for each server.
-static TEMPLATE: LazyLock<Result<PathBuf, String>> = LazyLock::new(|| {
-    install().map_err(|failed| failed.message().unwrap_or("no reason given").to_owned())
-});
+static TEMPLATE: LazyLock<Result<PathBuf, String>> =
+    LazyLock::new(|| install().map_err(|failed| failed.message().unwrap_or("no reason given").to_owned()));
 
 /// Why there can be no MariaDB here; `None` if there can.
 #[must_use]
@@ -50,8 +49,11 @@ fn install() -> Result<PathBuf, Failed> {
     let mut command = Command::new(program);
     command.arg("--no-defaults").args(as_root()).arg(format!("--datadir={}", data.display()));
     command.args([
-        "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve",
-        "--innodb-log-file-size=4M", "--innodb-fast-shutdown=0",
+        "--auth-root-authentication-method=normal",
+        "--skip-test-db",
+        "--skip-name-resolve",
+        "--innodb-log-file-size=4M",
+        "--innodb-fast-shutdown=0",
     ]);
     let output = command.stdin(Stdio::null()).output()?;
     if !output.status.success() {
@@ -88,15 +90,26 @@ impl MariaDb {
         let mut arguments = vec!["--no-defaults".to_owned()];
         arguments.extend(as_root().map(str::to_owned));
         arguments.extend([
-            format!("--datadir={}", base.join("data").display()), format!("--socket={}", base.join("s").display()),
-            format!("--pid-file={}", base.join("pid").display()), format!("--log-error={}", base.join("err.log").display()),
+            format!("--datadir={}", base.join("data").display()),
+            format!("--socket={}", base.join("s").display()),
+            format!("--pid-file={}", base.join("pid").display()),
+            format!("--log-error={}", base.join("err.log").display()),
             format!("--tmpdir={}", base.display()),
         ]);
         let fixed = [
-            "--skip-networking", "--skip-name-resolve", "--skip-log-bin", "--innodb-buffer-pool-size=16M",
-            "--innodb-log-file-size=4M", "--innodb-flush-log-at-trx-commit=0", "--innodb-flush-method=nosync",
-            "--innodb-doublewrite=0", "--performance-schema=0", "--aria-pagecache-buffer-size=1M",
-            "--key-buffer-size=1M", "--table-open-cache=200", "--max-connections=200",
+            "--skip-networking",
+            "--skip-name-resolve",
+            "--skip-log-bin",
+            "--innodb-buffer-pool-size=16M",
+            "--innodb-log-file-size=4M",
+            "--innodb-flush-log-at-trx-commit=0",
+            "--innodb-flush-method=nosync",
+            "--innodb-doublewrite=0",
+            "--performance-schema=0",
+            "--aria-pagecache-buffer-size=1M",
+            "--key-buffer-size=1M",
+            "--table-open-cache=200",
+            "--max-connections=200",
         ];
         arguments.extend(fixed.iter().chain(options).map(|option| (*option).to_owned()));
         Self::launch(program, arguments, &base)
@@ -104,7 +117,8 @@ impl MariaDb {
 
     /// Starts `program` and waits until it answers; then makes the account.
     pub(super) fn launch(program: PathBuf, arguments: Vec<String>, base: &Path) -> Result<Self, Failed> {
-        let server = Self { program, arguments, socket: base.join("s"), log: base.join("err.log"), process: Mutex::new(None) };
+        let server =
+            Self { program, arguments, socket: base.join("s"), log: base.join("err.log"), process: Mutex::new(None) };
         server.run()?;
         let quoted = PASSWORD.replace('\\', "\\\\").replace('\'', "''");
         server.sql(&format!("CREATE USER '{USER}'@'localhost' IDENTIFIED BY '{quoted}'"))?;
