@@ -1,7 +1,7 @@
 //! One connection to one server, without the driver's pool: it pings on every release and waits for ever if the
 //! server is silent.
 
-use super::error::{Context, failure, lookup_error, unknown_column};
+use super::error::{Context, failure, is_denied, is_tls, lacks_privilege, lookup_error, unknown_column, wants_key};
 use super::question::{Missing, Question};
 use super::rows;
 use super::settings::{Address, Server, Settings, Tls};
@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use qmail_lookup_core::{Cell, Deadline, LookupError};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlRow, MySqlSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, Executor};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::time::timeout_at;
 
@@ -20,6 +21,9 @@ const PREPARED_MAX: usize = 128;
 /// Reaches one server.
 pub(super) struct MysqlServer {
     options: MySqlConnectOptions,
+    /// Encryption is taken if the server has it.
+    offered: bool,
+    fails_to_encrypt: AtomicBool,
     context: Context,
     local: bool,
     deadline: Duration,
@@ -45,6 +49,7 @@ impl MysqlServer {
             .statement_cache_capacity(PREPARED_MAX)
             .ssl_mode(match server.tls {
                 Tls::Off => MySqlSslMode::Disabled,
+                Tls::Offered => MySqlSslMode::Preferred,
                 Tls::Require => MySqlSslMode::Required,
                 Tls::Verify => MySqlSslMode::VerifyIdentity,
             })
@@ -61,7 +66,8 @@ impl MysqlServer {
             options = options.ssl_ca(ca);
         }
         let context = Context::new(settings, &server.at, server.tls);
-        Self { options, context, local: server.at.is_local(), deadline }
+        let (offered, local) = (server.tls == Tls::Offered, server.at.is_local());
+        Self { options, offered, fails_to_encrypt: AtomicBool::new(false), context, local, deadline }
     }
 
     pub(super) fn context(&self) -> &Context {
@@ -73,10 +79,26 @@ impl MysqlServer {
         self.local
     }
 
+    /// Connects and logs in. A server that offers an encryption which fails is asked without from then on, until it
+    /// refuses that.
+    async fn connected(&self) -> Result<MySqlConnection, sqlx::Error> {
+        if !self.fails_to_encrypt.load(Ordering::Relaxed) {
+            match self.options.connect().await {
+                Err(error) if self.offered && is_tls(&error) => self.fails_to_encrypt.store(true, Ordering::Relaxed),
+                result => return result,
+            }
+        }
+        let result = self.options.clone().ssl_mode(MySqlSslMode::Disabled).connect().await;
+        if result.as_ref().is_err_and(|error| is_denied(error) || wants_key(error)) {
+            self.fails_to_encrypt.store(false, Ordering::Relaxed);
+        }
+        result
+    }
+
     /// A connection of its own, outside the workers.
     pub(super) async fn open(&self, kind: Session, by: Deadline) -> Result<Connection, LookupError> {
         let opened = async {
-            let mut sql = self.options.connect().await?;
+            let mut sql = self.connected().await?;
             for text in sql::session(kind) {
                 sql.execute(AssertSqlSafe(text)).await?;
             }
@@ -105,7 +127,14 @@ impl MysqlServer {
     }
 
     async fn ask(&self, conn: &mut Connection, question: &Question) -> Result<Vec<Vec<Cell>>, sqlx::Error> {
-        let rows = conn.rows(question).await?;
+        let rows = match conn.rows(question).await {
+            // A grant on the whole database reaches an open connection only with its next USE.
+            Err(error) if lacks_privilege(&error) => {
+                conn.sql.execute(AssertSqlSafe(sql::use_database(&self.context.database))).await?;
+                conn.rows(question).await?
+            }
+            result => result?,
+        };
         rows::answer(question, &rows)
     }
 

@@ -15,6 +15,7 @@ pub(super) struct Context {
     pub(super) database: String,
     has_password: bool,
     plain_tcp: bool,
+    plain_socket: bool,
     tls_ca: Option<PathBuf>,
 }
 
@@ -26,6 +27,7 @@ impl Context {
             database: settings.database.clone(),
             has_password: settings.password.is_some(),
             plain_tcp: tls == Tls::Off && matches!(at, Address::Tcp(..)),
+            plain_socket: tls == Tls::Off && matches!(at, Address::Socket(_)),
             tls_ca: settings.tls_ca.clone(),
         }
     }
@@ -43,11 +45,36 @@ pub(super) fn database(error: &sqlx::Error) -> Option<&MySqlDatabaseError> {
     }
 }
 
+/// True if the server says that the account may not read this.
+pub(super) fn lacks_privilege(error: &sqlx::Error) -> bool {
+    database(error).is_some_and(|error| matches!(error.number(), 1044 | 1142 | 1143))
+}
+
 /// The column that the server says it does not know.
 pub(super) fn unknown_column(error: &sqlx::Error) -> Option<String> {
     let error = database(error).filter(|error| error.number() == 1054)?;
     let name = error.message().split('\'').nth(1)?;
     Some(name.rsplit('.').next().unwrap_or(name).trim_matches('`').to_owned())
+}
+
+/// True if the server knows no such user and password.
+pub(super) fn is_denied(error: &sqlx::Error) -> bool {
+    database(error).is_some_and(|error| error.number() == 1045)
+}
+
+/// True if the password was asked for under the server's RSA key, which the driver is built not to use.
+pub(super) fn wants_key(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Configuration(why) if why.to_string().contains("RSA"))
+}
+
+/// True if no encrypted connection came about. The TLS library reports a certificate that it does not accept as
+/// invalid data.
+pub(super) fn is_tls(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(io) => io.kind() == std::io::ErrorKind::InvalidData,
+        _ => false,
+    }
 }
 
 /// What a statement's error means for its connection and for asking again.
@@ -70,7 +97,7 @@ fn is_lost(number: u16) -> bool {
     matches!(
         number,
         1040 | 1053 | 1077 | 1079 | 1080 | 1129 | 1152
-            ..=1161 | 1184 | 1203 | 1226 | 1317 | 1927 | 2006 | 2013 | 3168 | 3169 | 4031
+            ..=1161 | 1184 | 1203 | 1226 | 1317 | 1927 | 2006 | 2013 | 3032 | 3168 | 3169 | 4031
     )
 }
 
@@ -81,10 +108,7 @@ pub(super) fn lookup_error(error: sqlx::Error, at: &Context) -> LookupError {
             Some(inner) => of_server(inner.number(), inner.code(), inner.message(), at),
             None => at.error(ErrorKind::Unreachable, "an error of another driver"),
         },
-        // The TLS library reports a certificate that it does not accept as invalid data.
-        sqlx::Error::Io(io) if io.kind() == std::io::ErrorKind::InvalidData => {
-            tls(&io.to_string(), at).with_source(error)
-        }
+        sqlx::Error::Io(io) if is_tls(&error) => tls(&io.to_string(), at).with_source(error),
         sqlx::Error::Tls(why) => tls(&why.to_string(), at).with_source(error),
         sqlx::Error::Io(io) => {
             let what = match io.kind() {
@@ -99,14 +123,15 @@ pub(super) fn lookup_error(error: sqlx::Error, at: &Context) -> LookupError {
             };
             at.error(ErrorKind::Unreachable, what).with_help(help).with_source(error)
         }
-        sqlx::Error::Configuration(why) if why.to_string().contains("RSA") => at
-            .error(
-                ErrorKind::Refused,
-                "the server wants the password unencrypted or under a key that nothing vouches for",
-            )
-            .with_help(
-                "caching_sha2_password needs TLS (tls = \"verify\" or \"require\") or an account of another plugin",
-            ),
+        sqlx::Error::Configuration(_) if wants_key(&error) => {
+            let what = "the server wants the password unencrypted or under a key that nothing vouches for";
+            at.error(ErrorKind::Refused, what).with_help(if at.plain_tcp {
+                "caching_sha2_password needs TLS (tls = \"verify\" or \"require\") or a UNIX socket: without, it lets \
+                 nobody in whom the server has not seen since its start"
+            } else {
+                "caching_sha2_password needs TLS over a UNIX socket too: leave tls out here, and have it on there"
+            })
+        }
         sqlx::Error::Protocol(text) => {
             let error = at.error(ErrorKind::Unreachable, format!("protocol: {}", unquoted(text)));
             if text.contains("plugin") {
@@ -124,6 +149,13 @@ pub(super) fn lookup_error(error: sqlx::Error, at: &Context) -> LookupError {
 
 fn tls(why: &str, at: &Context) -> LookupError {
     let help = match &at.tls_ca {
+        _ if why.contains("does not support TLS") => "give the server a certificate and key; tls = \"off\" sends \
+             everything as it is"
+            .to_owned(),
+        Some(_) if why.contains("not valid for any names") => "the server's certificate names no host, like those \
+             that MySQL makes itself: give the server one with the host in servers as its subjectAltName; \
+             tls = \"require\" encrypts without knowing the server"
+            .to_owned(),
         Some(ca) => format!(
             "the server's certificate must name the host in servers and be signed by an authority in tls_ca ({}); \
              tls = \"require\" encrypts without knowing the server",
@@ -203,6 +235,19 @@ fn of_server(number: u16, state: Option<&str>, message: &str, at: &Context) -> L
         1053 | 1927 | 1317 | 4031 | 3168 | 3169 => {
             (ErrorKind::Unreachable, "the server ended the connection".to_owned(), String::new())
         }
+        3032 => (ErrorKind::Unreachable, "the server is in offline mode".to_owned(), String::new()),
+        3118 | 3955 | 4151 => {
+            let help = format!("ALTER USER '{user}'@... ACCOUNT UNLOCK");
+            (ErrorKind::Refused, format!("the account of user {user} is locked"), help)
+        }
+        3159 => {
+            let help = "set tls = \"verify\" or \"require\"".to_owned();
+            (ErrorKind::Refused, "the server takes encrypted connections only".to_owned(), help)
+        }
+        3750 => {
+            let help = "SET GLOBAL sql_require_primary_key=OFF while the tables are made".to_owned();
+            (ErrorKind::Refused, "the server makes no table without a primary key".to_owned(), help)
+        }
         1820 | 1862 => {
             let help = "give the account a new password".to_owned();
             (ErrorKind::Refused, format!("the password of user {user} has expired"), help)
@@ -217,8 +262,15 @@ fn of_server(number: u16, state: Option<&str>, message: &str, at: &Context) -> L
             (kind, format!("error {number}: {}", unquoted(message)), String::new())
         }
     };
-    let insecure = "if the account has REQUIRE SSL, set tls = \"verify\" or \"require\"";
-    let help = if number == 1045 && at.plain_tcp { format!("{help}; {insecure}") } else { help };
+    let help = match number {
+        1045 if at.plain_tcp => {
+            format!("{help}; if the account has REQUIRE SSL, set tls = \"verify\" or \"require\"")
+        }
+        1045 if at.plain_socket && at.has_password => {
+            format!("{help}; if the account is of caching_sha2_password, leave tls = \"off\" out")
+        }
+        _ => help,
+    };
     let error = at.error(kind, what);
     if help.is_empty() { error } else { error.with_help(help) }
 }

@@ -52,6 +52,11 @@ pub(super) enum Address {
 pub(super) enum Tls {
     /// None.
     Off,
+    /// Encrypted if the server can do it, and anybody may be the server; the default of UNIX sockets. MySQL's
+    /// caching_sha2_password asks for the password as it is when it has not cached the account. It would take it over
+    /// a socket too, but the driver gives it to encrypted connections only.
+    #[serde(skip)]
+    Offered,
     /// Encrypted, but anybody may be the server.
     Require,
     /// Encrypted, and the certificate names the server.
@@ -90,8 +95,12 @@ impl Settings {
         }
         let server = |text: &String| {
             let at = Address::parse(text).map_err(|problem| error("servers", problem))?;
-            let tls = raw.tls.unwrap_or(if at.is_local() { Tls::Off } else { Tls::Verify });
-            Ok(Server { at, tls })
+            let usual = match &at {
+                Address::Socket(_) => Tls::Offered,
+                Address::Tcp(..) if at.is_local() => Tls::Off,
+                Address::Tcp(..) => Tls::Verify,
+            };
+            Ok(Server { at, tls: raw.tls.unwrap_or(usual) })
         };
         let servers = addresses.iter().map(server).collect::<Result<_, _>>()?;
         let connections = raw.connections.unwrap_or(DEFAULT_CONNECTIONS);

@@ -87,6 +87,11 @@ pub(super) fn session(kind: Session) -> [String; 2] {
     [first, format!("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED, {access}")]
 }
 
+/// Chooses the database again.
+pub(super) fn use_database(name: &str) -> String {
+    format!("USE `{}`", name.replace('`', "``"))
+}
+
 /// A column as stored: bytes as they are, numbers as digits.
 pub(super) fn cell(column: &str) -> String {
     format!("CAST(`{column}` AS BINARY)")

@@ -57,11 +57,11 @@ fn addresses_are_read_and_shown_without_credentials() {
 fn settings_have_safe_defaults_and_refuse_what_contradicts() {
     let settings = read(json!({"user": "q", "database": "mail"})).unwrap();
     assert_eq!(settings.servers[0].at, Address::Socket("/run/mysqld/mysqld.sock".into()));
-    assert_eq!((settings.servers[0].tls, settings.connections), (Tls::Off, 4));
+    assert_eq!((settings.servers[0].tls, settings.connections), (Tls::Offered, 4));
     let list = json!(["unix:/s", "127.0.0.1", "db.example"]);
     let tls = |settings: Settings| settings.servers.iter().map(|server| server.tls).collect::<Vec<_>>();
     let mixed = read(json!({"user": "q", "database": "m", "servers": list})).unwrap();
-    assert_eq!(tls(mixed), [Tls::Off, Tls::Off, Tls::Verify]);
+    assert_eq!(tls(mixed), [Tls::Offered, Tls::Off, Tls::Verify]);
     let forced = read(json!({"user": "q", "database": "m", "servers": list, "tls": "require"})).unwrap();
     assert_eq!(tls(forced), [Tls::Require; 3]);
 
