@@ -139,7 +139,7 @@ impl Explain {
         let Some(domain) = domain else { return route_of_queued(facts, local).map(Some) };
         let is_local = |locals: &Vec<Host>| Host::new(domain).is_some_and(|host| locals.contains(&host));
         if self.locals.as_ref().is_some_and(is_local) {
-            facts.note("G1", format!("{} stands in control/locals", printable(domain)));
+            facts.note("G1", || format!("{} stands in control/locals", printable(domain)));
             // An encoded recipient typed at a local host is a forgery, and bounces (rule V5).
             return match Encoded::decode(local) {
                 Some(_) => Ok(Some(Route::Unknown)),
@@ -152,19 +152,19 @@ impl Explain {
         let accepted = Accepted { host: domain.to_vec() }.decide(facts)?;
         match (accepted, facts.settings.rcpthosts_only, &self.locals) {
             (Some(_), RcpthostsOnly::Local, _) => {
-                facts.note("V7", "the host stands in table rcpthosts only: local (rules.rcpthosts_only = local)");
+                facts.note("V7", || "the host stands in table rcpthosts only: local (rules.rcpthosts_only = local)");
                 route_of_local(facts, local).map(Some)
             }
             (Some(_), RcpthostsOnly::Ask, None) => {
-                facts.note("V7", "the host stands in table rcpthosts only, and there is no control/locals: taken as local, as under the old patch");
+                facts.note("V7", || "the host stands in table rcpthosts only, and there is no control/locals: taken as local, as under the old patch");
                 route_of_local(facts, local).map(Some)
             }
             (Some(_), _, _) => {
-                facts.note("V7", "the host stands in table rcpthosts only: not local (rules.rcpthosts_only)");
+                facts.note("V7", || "the host stands in table rcpthosts only: not local (rules.rcpthosts_only)");
                 Ok(None)
             }
             (None, _, _) => {
-                facts.note("V1", "the host is neither local nor virtual");
+                facts.note("V1", || "the host is neither local nor virtual");
                 Ok(None)
             }
         }

@@ -64,7 +64,7 @@ pub(super) fn delivery(facts: &Facts<'_>, route: &Route, alias_home: &[u8]) -> R
         Route::Mailbox { mailbox, dash, ext } => {
             let policy = facts.settings.suspended_mail;
             if mailbox.suspended && policy != SuspendedMail::Deliver {
-                facts.note("P3", format!("mailbox {} is suspended", mailbox.username));
+                facts.note("P3", || format!("mailbox {} is suspended", mailbox.username));
                 return Ok(match policy {
                     SuspendedMail::Bounce => Delivery::Bounce("Sorry, this mailbox is suspended. (#5.2.1)"),
                     _ => Delivery::Defer("Mailbox is suspended. (#4.2.1)"),
@@ -125,10 +125,10 @@ pub(super) fn rows(
         if !found.is_empty() {
             let instructions = instructions(&found, home, facts.settings)?;
             let name = key.map(Ext::as_str).unwrap_or_default();
-            facts.note("A1", format!("{} row(s) of alias '{name}' of {user}", found.len()));
+            facts.note("A1", || format!("{} row(s) of alias '{name}' of {user}", found.len()));
             return Ok(Delivery::Rows { set, instructions, owner: flags });
         }
     }
-    facts.note("A4", format!("no alias rows for '{}' of {user}: qmail's own files decide", printable(ext)));
+    facts.note("A4", || format!("no alias rows for '{}' of {user}: qmail's own files decide", printable(ext)));
     Ok(Delivery::Files { owner: flags })
 }

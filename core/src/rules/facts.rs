@@ -35,84 +35,80 @@ pub struct Facts<'a> {
     pub settings: &'a RuleSettings,
     told: &'a [(Ask, Told)],
     next: Cell<usize>,
-    notes: RefCell<Vec<Note>>,
+    /// Kept only for who wants to read them: words cost more than decisions.
+    notes: Option<RefCell<Vec<Note>>>,
 }
 
 impl<'a> Facts<'a> {
-    pub(super) fn new(settings: &'a RuleSettings, told: &'a [(Ask, Told)]) -> Self {
-        Self { settings, told, next: Cell::new(0), notes: RefCell::default() }
+    pub(super) fn new(settings: &'a RuleSettings, told: &'a [(Ask, Told)], noting: bool) -> Self {
+        Self { settings, told, next: Cell::new(0), notes: noting.then(RefCell::default) }
     }
 
     pub(super) fn into_notes(self) -> Vec<Note> {
-        self.notes.into_inner()
+        self.notes.map(RefCell::into_inner).unwrap_or_default()
     }
 
     /// Notes a decision.
-    pub(super) fn note(&self, rule: &'static str, text: impl Into<String>) {
-        self.notes.borrow_mut().push(Note::Decided { rule, text: text.into() });
-    }
-
-    /// The rows told for `ask`, if this question was asked before at this place.
-    fn told(&self, rule: &'static str, ask: Ask) -> Result<&'a Told, Stop> {
-        let at = self.next.get();
-        self.notes.borrow_mut().push(Note::Asked { rule, question: at });
-        match self.told.get(at) {
-            Some((asked, told)) if *asked == ask => {
-                self.next.set(at + 1);
-                Ok(told)
-            }
-            _ => Err(Stop::Ask(ask)),
+    pub(super) fn note<T: Into<String>>(&self, rule: &'static str, text: impl FnOnce() -> T) {
+        if let Some(notes) = &self.notes {
+            notes.borrow_mut().push(Note::Decided { rule, text: text().into() });
         }
     }
 
-    /// Mailbox rows of `names`.
+    /// The rows told for `ask`, if this question was asked before at this place.
+    fn told<R>(&self, rule: &'static str, ask: Ask, rows: impl FnOnce(&'a Told) -> Option<&'a [R]>) -> Rows<'a, R> {
+        let at = self.next.get();
+        if let Some(notes) = &self.notes {
+            notes.borrow_mut().push(Note::Asked { rule, question: at });
+        }
+        match self.told.get(at).filter(|(asked, _)| *asked == ask).and_then(|(_, told)| rows(told)) {
+            Some(rows) => {
+                self.next.set(at + 1);
+                Ok(rows)
+            }
+            None => Err(Stop::Ask(ask)),
+        }
+    }
+
+    /// Mailbox rows of `names`. Here and below nobody is asked about no key at all.
     pub(super) fn mailboxes(&self, rule: &'static str, names: Vec<Username>) -> Result<MailboxRows<'a>, Stop> {
         if names.is_empty() {
             return Ok(MailboxRows(&[]));
         }
-        let ask = Ask::Mailboxes(names);
-        match self.told(rule, ask.clone())? {
-            Told::Mailboxes(rows) => Ok(MailboxRows(rows)),
-            _ => Err(Stop::Ask(ask)),
-        }
+        let rows = |told: &'a Told| if let Told::Mailboxes(rows) = told { Some(&rows[..]) } else { None };
+        self.told(rule, Ask::Mailboxes(names), rows).map(MailboxRows)
     }
 
     /// Alias rows of `keys`.
-    pub(super) fn aliases(&self, rule: &'static str, keys: Vec<AliasKey>) -> Result<&'a [AliasRow], Stop> {
+    pub(super) fn aliases(&self, rule: &'static str, keys: Vec<AliasKey>) -> Rows<'a, AliasRow> {
         if keys.is_empty() {
             return Ok(&[]);
         }
-        let ask = Ask::Aliases(keys);
-        match self.told(rule, ask.clone())? {
-            Told::Aliases(rows) => Ok(rows),
-            _ => Err(Stop::Ask(ask)),
-        }
+        let rows = |told: &'a Told| if let Told::Aliases(rows) = told { Some(&rows[..]) } else { None };
+        self.told(rule, Ask::Aliases(keys), rows)
     }
 
     /// Virtual rows of `keys`.
-    pub(super) fn virtuals(&self, rule: &'static str, keys: Vec<VirtualKey>) -> Result<&'a [VirtualRow], Stop> {
+    pub(super) fn virtuals(&self, rule: &'static str, keys: Vec<VirtualKey>) -> Rows<'a, VirtualRow> {
         if keys.is_empty() {
             return Ok(&[]);
         }
-        let ask = Ask::Virtuals(keys);
-        match self.told(rule, ask.clone())? {
-            Told::Virtuals(rows) => Ok(rows),
-            _ => Err(Stop::Ask(ask)),
-        }
+        let rows = |told: &'a Told| if let Told::Virtuals(rows) = told { Some(&rows[..]) } else { None };
+        self.told(rule, Ask::Virtuals(keys), rows)
     }
 
     /// Rcpthosts rows of `hosts`.
-    pub(super) fn rcpthosts(&self, rule: &'static str, hosts: Vec<Host>) -> Result<&'a [HostRow], Stop> {
+    pub(super) fn rcpthosts(&self, rule: &'static str, hosts: Vec<Host>) -> Rows<'a, HostRow> {
         if hosts.is_empty() {
             return Ok(&[]);
         }
-        let ask = Ask::Rcpthosts(hosts);
-        match self.told(rule, ask.clone())? {
-            Told::Rcpthosts(rows) => Ok(rows),
-            _ => Err(Stop::Ask(ask)),
-        }
+        let rows = |told: &'a Told| if let Told::Rcpthosts(rows) = told { Some(&rows[..]) } else { None };
+        self.told(rule, Ask::Rcpthosts(hosts), rows)
     }
 }
+
+/// Rows as told: perhaps more than was asked for.
+type Rows<'a, R> = Result<&'a [R], Stop>;
 
 /// Mailbox rows as told: perhaps more than was asked for.
 #[derive(Clone, Copy)]

@@ -113,9 +113,9 @@ pub(super) fn first_of(
             None => (b"", Vec::new()),
             Some(at) => (b"-", local.get(at..).unwrap_or_default().to_vec()),
         };
-        facts.note("G2", format!("mailbox {} with extension '{}'", mailbox.username, printable(&ext)));
+        facts.note("G2", || format!("mailbox {} with extension '{}'", mailbox.username, printable(&ext)));
         return Ok(Route::Mailbox { mailbox, dash, ext });
     }
-    facts.note("G4", format!("no mailbox for '{}': the stock qmail-getpw decides", printable(local)));
+    facts.note("G4", || format!("no mailbox for '{}': the stock qmail-getpw decides", printable(local)));
     Ok(Route::Stock { local: local.to_vec() })
 }

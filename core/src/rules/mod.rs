@@ -118,7 +118,7 @@ impl<Q: Question> Resolution<Q> {
     /// # Errors
     /// When the data contradicts the rules: temporary to mail.
     pub fn step(&self) -> Result<Step<Q::Answer>, Misconfiguration> {
-        self.step_noting(&mut Vec::new())
+        self.decide(&Facts::new(&self.settings, &self.told, false))
     }
 
     /// As [`Resolution::step`], and replaces `notes` by every decision so far.
@@ -126,10 +126,14 @@ impl<Q: Question> Resolution<Q> {
     /// # Errors
     /// As [`Resolution::step`].
     pub fn step_noting(&self, notes: &mut Vec<Note>) -> Result<Step<Q::Answer>, Misconfiguration> {
-        let facts = Facts::new(&self.settings, &self.told);
-        let outcome = self.question.decide(&facts);
+        let facts = Facts::new(&self.settings, &self.told, true);
+        let outcome = self.decide(&facts);
         *notes = facts.into_notes();
-        match outcome {
+        outcome
+    }
+
+    fn decide(&self, facts: &Facts<'_>) -> Result<Step<Q::Answer>, Misconfiguration> {
+        match self.question.decide(facts) {
             Ok(answer) => Ok(Step::Done(answer)),
             Err(Stop::Ask(ask)) => Ok(Step::Ask(ask)),
             Err(Stop::Bad(bad)) => Err(bad),

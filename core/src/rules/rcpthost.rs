@@ -20,8 +20,8 @@ impl Question for Accepted {
         let rows = facts.rcpthosts("R1", keys.clone())?;
         let hit = keys.into_iter().find(|key| rows.iter().any(|row| key.matches(row.host.as_deref())));
         match &hit {
-            Some(key) => facts.note("R1", format!("row {key} of table rcpthosts")),
-            None => facts.note("R1", "no row of table rcpthosts"),
+            Some(key) => facts.note("R1", || format!("row {key} of table rcpthosts")),
+            None => facts.note("R1", || "no row of table rcpthosts"),
         }
         Ok(hit)
     }

@@ -38,10 +38,10 @@ pub(super) fn route_of_encoded(facts: &Facts<'_>, host: &Host, user: &[u8]) -> R
     if facts.settings.rcpthosts_only == RcpthostsOnly::Local
         && (Accepted { host: host.as_bytes().to_vec() }).decide(facts)?.is_some()
     {
-        facts.note("V7", format!("{host} stands in table rcpthosts only: local (rules.rcpthosts_only = local)"));
+        facts.note("V7", || format!("{host} stands in table rcpthosts only: local (rules.rcpthosts_only = local)"));
         return route_of_local(facts, user);
     }
-    facts.note("V5", format!("{host} has no rows any more"));
+    facts.note("V5", || format!("{host} has no rows any more"));
     match facts.settings.removed_host {
         RemovedHost::Bounce => Ok(Route::Unknown),
         RemovedHost::Defer => {
@@ -92,7 +92,7 @@ pub(super) fn pick(facts: &Facts<'_>, hosts: &[Host], user: &[u8]) -> Result<Pic
         let (username, ext) = agree(&winners, host, user)?;
         let how = winners.first().and_then(|row| row.virtual_username.as_deref()).unwrap_or_default();
         let (shown, owner) = (printable(how), printable(username.as_bytes()));
-        facts.note("V2", format!("row '{shown}'@{host}: owner {owner}, ext '{}'", printable(&ext)));
+        facts.note("V2", || format!("row '{shown}'@{host}: owner {owner}, ext '{}'", printable(&ext)));
         return Ok(Picked::Row { host: host.clone(), username, ext, exact: is_exact });
     }
     Ok(Picked::NoHost)
@@ -193,7 +193,7 @@ fn owner(facts: &Facts<'_>, host: &Host, user: &[u8], username: &Username, ext: 
     }
     let rows = facts.mailboxes("V4", names)?;
     if let Some(mailbox) = rows.one(username, facts.settings)? {
-        facts.note("V4", format!("mailbox {username} with extension '{}'", printable(&ext)));
+        facts.note("V4", || format!("mailbox {username} with extension '{}'", printable(&ext)));
         let dash: &'static [u8] = if ext.is_empty() { b"" } else { b"-" };
         return Ok(Route::Mailbox { mailbox, dash, ext });
     }
@@ -207,10 +207,10 @@ fn owner(facts: &Facts<'_>, host: &Host, user: &[u8], username: &Username, ext: 
         keys.iter().any(|k| k.username.matches(row.username.as_deref()) && k.alias.matches(row.alias.as_deref()))
     });
     if hit {
-        facts.note("V4", format!("{username} is no mailbox; the alias user has rows for '{}'", printable(&whole)));
+        facts.note("V4", || format!("{username} is no mailbox; the alias user has rows for '{}'", printable(&whole)));
         return Ok(Route::AliasUser { ext: whole, address });
     }
-    facts.note("V4", format!("{username} is no mailbox: resolved as if '{}' had been addressed", printable(&whole)));
+    facts.note("V4", || format!("{username} is no mailbox: resolved as if '{}' had been addressed", printable(&whole)));
     first_of(facts, &whole, &tried, rows)
 }
 
@@ -226,7 +226,7 @@ fn forward(facts: &Facts<'_>, host: &Host, user: &[u8], name: &Username, ext: Ve
     {
         return Err(bad("V6", host, user, "ext", "not an address with user part and host to forward to").into());
     }
-    facts.note("V6", format!("forwarded to {}", printable(&ext)));
+    facts.note("V6", || format!("forwarded to {}", printable(&ext)));
     Ok(Route::Forward(ext))
 }
 
@@ -236,14 +236,14 @@ fn unknown(facts: &Facts<'_>, host: &Host, user: &[u8]) -> Result<Route, Stop> {
         && let Some(name) = Username::new(user)
         && let Some(mailbox) = facts.mailboxes("V5", vec![name.clone()])?.one(&name, facts.settings)?
     {
-        facts.note("V5", format!("no row at {host}, but a mailbox {name} (rules.unknown_virtual = mailbox)"));
+        facts.note("V5", || format!("no row at {host}, but a mailbox {name} (rules.unknown_virtual = mailbox)"));
         return Ok(Route::Mailbox { mailbox, dash: b"", ext: Vec::new() });
     }
     if user.eq_ignore_ascii_case(b"postmaster") {
-        facts.note("V5", format!("no row for postmaster at {host}: the alias user's postmaster"));
+        facts.note("V5", || format!("no row for postmaster at {host}: the alias user's postmaster"));
         return Ok(Route::AliasUser { ext: b"postmaster".to_vec(), address: None });
     }
-    facts.note("V5", format!("{host} has rows, but none for '{}'", printable(user)));
+    facts.note("V5", || format!("{host} has rows, but none for '{}'", printable(user)));
     Ok(Route::Unknown)
 }
 
