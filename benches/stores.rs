@@ -33,7 +33,7 @@ type Result<T> = std::result::Result<T, Any>;
 fn main() -> Result<()> {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|arg| arg == name);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut out = std::io::stdout();
     writeln!(out, "{:8} {:>7} {:>12} {:>12} {:>7}", "store", "callers", "bare/s", "ours/s", "ratio")?;
     if is_wanted("sqlite") {

@@ -2,6 +2,7 @@
 //!
 //! LDAP joins here as `slapd.rs`.
 
+pub mod certificates;
 pub mod mariadb;
 pub mod mysql9;
 pub mod process;

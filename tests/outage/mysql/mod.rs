@@ -1,6 +1,7 @@
 //! MariaDB servers that refuse, hang, or die.
 
 mod schema;
+mod tls;
 
 use super::{answers, fails, knows_nothing, questions, recovers, right_or_nothing, rows, trial};
 use libtest_mimic::{Failed, Trial};
@@ -45,8 +46,10 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("too_many_connections_are_not_absent", too_many_connections),
         trial("the_second_server_answers_when_the_first_refuses", second_server),
         trial("a_frozen_first_server_is_never_absent", frozen_first),
+        trial("the_first_server_is_asked_again_when_it_is_back", fail_back),
     ];
     trials.extend(schema::trials());
+    trials.extend(tls::trials());
     trials
 }
 
@@ -321,6 +324,33 @@ fn second_server() -> Outcome {
     // A server that answers "refused" is no reason to bounce, and none to believe the other one is wrong.
     let store = with(&[&good, "unix:/nonexistent/mysqld.sock"], USER, PASSWORD, &database)?;
     answers(&*store, &held)
+}
+
+/// Two servers that can be told apart by the home of the same mailbox.
+fn fail_back() -> Outcome {
+    let one = |home: &str| -> Result<MariaDb, Failed> {
+        let server = server()?;
+        server.sql(&format!("UPDATE qmail.mailbox SET home='{home}' WHERE username='iain'"))?;
+        Ok(server)
+    };
+    let (first, second) = (one("/first")?, one("/second")?);
+    let addresses = [&first, &second].map(|server| format!("unix:{}", server.socket().display()));
+    let store = with(&addresses.each_ref().map(String::as_str), USER, PASSWORD, "qmail")?;
+    let home = || -> Result<Vec<u8>, Failed> {
+        let came = Question::mailboxes(["iain"]).put(&*store, soon())?;
+        let homes: Vec<_> = came.iter().filter_map(|row| row.cells().get(3).copied().flatten()).collect();
+        Ok(homes.concat())
+    };
+    equal("at first", home()?, b"/first".to_vec())?;
+    first.kill();
+    equal("while the first is away", home()?, b"/second".to_vec())?;
+    first.run()?;
+    let until = std::time::Instant::now() + Duration::from_secs(40);
+    while home()? != b"/first" {
+        ensure(std::time::Instant::now() < until, "still the second server 40 s after the first came back")?;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
 }
 
 fn frozen_first() -> Outcome {
