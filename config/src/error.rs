@@ -150,6 +150,8 @@ impl std::error::Error for ConfigError {}
 /// How much a [`Warning`] matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
+    /// A danger that must not wait until somebody looks: a secret that everybody can read.
+    Alarm,
     /// Unwise here and now.
     Unwise,
     /// Of interest only to somebody who looks, for example what another reader of the same file would refuse.
@@ -176,6 +178,12 @@ impl Warning {
     #[must_use]
     pub fn unwise(place: Place, key: impl Into<String>, text: impl Into<String>) -> Self {
         Self { level: Level::Unwise, place, key: key.into(), text: text.into(), help: None }
+    }
+
+    /// A danger.
+    #[must_use]
+    pub fn alarm(place: Place, text: impl Into<String>) -> Self {
+        Self { level: Level::Alarm, ..Self::unwise(place, "", text) }
     }
 
     /// Something worth knowing.

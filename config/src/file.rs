@@ -37,7 +37,7 @@ pub(crate) fn judge(path: &Path, mode: u32, holds: &str) -> Option<Warning> {
     };
     let text = format!("every user of this machine can {can} (mode {mode:04o})");
     let help = format!("run: chmod o-{bits} {}", quoted(path));
-    Some(Warning::unwise(Place::file(path), "", text).with_help(help))
+    Some(Warning::alarm(Place::file(path), text).with_help(help))
 }
 
 /// A path as a shell takes it.

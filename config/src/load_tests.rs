@@ -389,7 +389,7 @@ fn a_password_that_everybody_can_read_is_a_warning_or_an_error() {
     let directory = directory(&["sqlserver.documented"]);
     let path = directory.path().join("sqlserver.documented");
     chmod(&path, 0o644);
-    let unwise = warnings(&load_in(&directory, "", "sqlserver.documented", &[]).unwrap(), Level::Unwise);
+    let unwise = warnings(&load_in(&directory, "", "sqlserver.documented", &[]).unwrap(), Level::Alarm);
     let text = "every user of this machine can read it, and it holds a password (mode 0644)";
     let help = format!("run: chmod o-r {}", path.display());
     assert_eq!(unwise[0], format!("sqlserver.documented: {text}; {help}"));
@@ -420,7 +420,7 @@ fn a_password_file_is_judged_too() {
     write(&directory, "q.toml", toml.as_bytes());
     assert_eq!(load_in(&directory, "q.toml", "", &[]).unwrap().warnings, []);
     chmod(&secret, 0o644);
-    let unwise = warnings(&load_in(&directory, "q.toml", "", &[]).unwrap(), Level::Unwise);
+    let unwise = warnings(&load_in(&directory, "q.toml", "", &[]).unwrap(), Level::Alarm);
     let text = "db.password: every user of this machine can read it, and it holds a password (mode 0644)";
     assert_eq!(unwise, [format!("{text}; run: chmod o-r {}", secret.display())]);
     let strict = [("QMAIL_LOOKUP_STRICT_PERMISSIONS", "true")];

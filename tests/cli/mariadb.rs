@@ -113,6 +113,11 @@ pub(super) fn trials() -> Vec<Trial> {
                 let path = site.write("sqlserver", &lines)?.display().to_string();
                 run(&["--sqlserver", &path, "getpw", "iain"])?.exits(0)?.says("/home/mail/iain")?;
             }
+            // Warned about whatever is asked, with the command that mends it.
+            let path = site.write("sqlserver", &format!("server localhost\nsocket {socket}\nlogin {USER}\npassword {PASSWORD}\ndb q\n"))?;
+            std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+            let path = path.display().to_string();
+            run(&["--sqlserver", &path, "getpw", "iain"])?.exits(0)?.complains(&["0644", "chmod o-r", &path])?;
             let path = site.write("sqlserver", "server localhost\nlogin x\npasword y\ndb q\n")?.display().to_string();
             run(&["--sqlserver", &path, "getpw", "iain"])?.exits(100)?.complains(&[
                 &path,
@@ -148,6 +153,17 @@ pub(super) fn trials() -> Vec<Trial> {
             site.run(&["alias", "iain", "x"])?.exits(111)?.complains(&["alias", "init"])?;
             site.run(&["getpw", "iain"])?.exits(0)?;
             site.run(&["check"])?.exits(1)?.says("bad      alias")?;
+            Ok(())
+        }),
+        needs_server("mariadb::the_administrator_without_a_password_may_ask_in_one_line", || {
+            let site = Site::new()?;
+            let socket = site.server.socket().display().to_string();
+            let url = format!("mysql://root@localhost/q?socket={socket}");
+            let asked = run(&["--store", &url, "getpw", "--null", "iain"])?.exits(0)?;
+            equal("stderr", asked.err.as_str(), "")?;
+            run(&["--store", &url, "check"])?.exits(0)?.says("root may change")?;
+            site.server.stop();
+            run(&["--store", &url, "getpw", "iain"])?.exits(111)?.complains(&[&socket])?;
             Ok(())
         }),
         needs_server("mariadb::check_warns_about_more_than_select", || {

@@ -37,12 +37,10 @@ impl Session {
     /// If the configuration cannot be used.
     pub(crate) fn open(cli: &Cli, registry: &Registry, output: &Output) -> Result<Self, Failure> {
         let config = configuration(cli, registry)?;
-        // `check` lists them all; here only what should not wait for it. A missing canary is advice, not an alarm.
-        let urgent = |warning: &&Warning| warning.level == Level::Unwise && !warning.key.ends_with(".canary");
-        if !matches!(cli.verb, Verb::Check) {
-            for warning in config.warnings.iter().filter(urgent) {
-                output.complain(&format!("warning: {warning}"));
-            }
+        // `check` lists them all.
+        let alarm = |warning: &&Warning| warning.level == Level::Alarm && !matches!(cli.verb, Verb::Check);
+        for warning in config.warnings.iter().filter(alarm) {
+            output.complain(&format!("warning: {warning}"));
         }
         Self::of(config, registry)
     }

@@ -61,7 +61,7 @@ impl Finding {
 pub(super) fn configuration(config: &Config) -> Vec<Finding> {
     let mut findings: Vec<_> = config.describe().into_iter().map(|line| Finding::ok("configuration", line)).collect();
     for warning in config.warnings.iter().filter(|warning| !warning.key.ends_with(".canary")) {
-        let level = if warning.level == ConfigLevel::Unwise { Level::Warn } else { Level::Ok };
+        let level = if warning.level == ConfigLevel::Note { Level::Ok } else { Level::Warn };
         findings.push(Finding::new(level, "configuration", warning.to_string(), ""));
     }
     findings
