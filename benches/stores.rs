@@ -1,12 +1,15 @@
 //! Lookups per second through our stores beside the same driver without our code, in one run: rusqlite with a prepared
 //! statement on a connection per thread, and a bare sqlx connection per task. Rounds alternate, the median counts.
 //!
-//! `cargo bench -p qmail-lookup-benches --bench stores [-- sqlite|mysql]`
+//! `cargo bench -p qmail-lookup-benches --bench stores [-- sqlite|mysql|ldap]`
 
 use qmail_lookup_backends::registry::{OpenContext, Registry, Settings};
-use qmail_lookup_core::{Backend, Deadline, Table, TableOptions, Username};
+use qmail_lookup_core::rules::Getpw;
+use qmail_lookup_core::{Backend, Deadline, Lookup, Table, TableOptions, TableRow, Username};
+use qmail_lookup_tests::load::ldap as load;
 use qmail_lookup_tests::server::mariadb::{MariaDb, PASSWORD, USER};
 use qmail_lookup_tests::server::process;
+use qmail_lookup_tests::server::slapd::{self, Certificate, Schema, Slapd};
 use rusqlite::OpenFlags;
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Executor, Row};
@@ -20,6 +23,8 @@ use tokio::runtime::Runtime;
 
 /// Mailboxes in the table.
 const USERS: u64 = 100_000;
+/// Mailboxes in the directory; filling it takes longer.
+const LDAP_USERS: u64 = 10_000;
 /// Length of one round.
 const ROUND: Duration = Duration::from_millis(1500);
 /// Rounds of each contender; the median counts.
@@ -42,13 +47,16 @@ fn main() -> Result<()> {
     if is_wanted("mysql") {
         mysql(&runtime, &mut out)?;
     }
+    if is_wanted("ldap") {
+        ldap(&runtime, &mut out)?;
+    }
     process::clear_away();
     Ok(())
 }
 
-fn name(n: u64) -> String {
+fn name(n: u64, users: u64) -> String {
     // A fixed stride visits all names in an order that no cache likes.
-    format!("user{}", (n * 7919) % USERS)
+    format!("user{}", (n * 7919) % users)
 }
 
 fn settings(pairs: &[(&str, serde_json::Value)]) -> Settings {
@@ -123,6 +131,63 @@ fn mysql(runtime: &Runtime, out: &mut impl Write) -> Result<()> {
     Ok(())
 }
 
+fn ldap(runtime: &Runtime, out: &mut impl Write) -> Result<()> {
+    let said = |failed: libtest_mimic::Failed| failed.message().unwrap_or("slapd does not start").to_owned();
+    let server = Slapd::start(Schema::Native, Certificate::Good).map_err(said)?;
+    let cell = |text: String| Some(text.into_bytes());
+    let row = |n: u64| {
+        let cells = [format!("user{n}"), "1000".into(), "1000".into(), format!("/home/user{n}"), "x".into()];
+        let rest = ["Password".to_owned(), "N".to_owned()];
+        TableRow::from_cells(Table::Mailbox, cells.into_iter().chain(rest).map(cell))
+    };
+    let rows: Vec<_> = (0..LDAP_USERS).map(row).collect();
+    load::create(&server, "bench", load::Names::ByKey, &rows).map_err(said)?;
+    let store = load::at(&server, "bench").map_err(said)?;
+    for callers in CALLERS {
+        let bare = || runtime.block_on(bare_ldap(&server, callers));
+        let ours = || through_ours(runtime, &store, callers);
+        report(out, "ldap", callers, bare, ours)?;
+    }
+    // However many dashes, a local part is one question, and a question about mailboxes is one search.
+    let lookup = Lookup::of(&store, Arc::default());
+    let local = b"user1-a-b-c-d-e-f-g-h-i-j-k-l-m-n-o-p-q".to_vec();
+    let (answer, trace) = runtime.block_on(lookup.explain(Getpw { local }, Deadline::after(Duration::from_secs(5))));
+    answer?;
+    writeln!(out, "ldap: {} question(s) for a local part with 17 dashes", trace.asked.len())?;
+    Ok(())
+}
+
+/// Searches pipelined over one connection by all callers.
+async fn bare_ldap(server: &Slapd, callers: usize) -> Result<u64> {
+    let (connection, mut ldap) = ldap3::LdapConnAsync::new(&server.ldapi()).await?;
+    tokio::spawn(async move { drop(connection.drive().await) });
+    ldap.simple_bind(slapd::USER, slapd::PASSWORD).await?.success()?;
+    let until = Instant::now() + ROUND;
+    let base = format!("ou=mailbox,{}", load::base("bench"));
+    let tasks = (0..callers).map(|caller| {
+        let (mut ldap, base) = (ldap.clone(), base.clone());
+        tokio::spawn(async move {
+            let (mut count, start) = (0, caller as u64 * 1000);
+            while Instant::now() < until {
+                let filter = format!("(&(objectClass=qlookMailbox)(qlookUser={}))", name(start + count, LDAP_USERS));
+                let attributes = ["qlookUser", "qlookUid", "qlookGid", "qlookHome", "qlookSuspended"];
+                let (found, _) = ldap.search(&base, ldap3::Scope::Subtree, &filter, attributes).await?.success()?;
+                if found.len() != 1 {
+                    return Err(format!("{} entries", found.len()).into());
+                }
+                count += 1;
+            }
+            Ok::<u64, Any>(count)
+        })
+    });
+    let mut total = 0;
+    for task in tasks.collect::<Vec<_>>() {
+        total += task.await??;
+    }
+    ldap.unbind().await?;
+    Ok(total)
+}
+
 /// Alternates the two and prints the medians of lookups per second.
 fn report(
     out: &mut impl Write,
@@ -147,6 +212,7 @@ fn report(
 }
 
 fn through_ours(runtime: &Runtime, store: &Arc<dyn Backend>, callers: usize) -> Result<u64> {
+    let users = if store.kind() == "ldap" { LDAP_USERS } else { USERS };
     runtime.block_on(async {
         let count = Arc::new(AtomicU64::new(0));
         let until = Instant::now() + ROUND;
@@ -156,7 +222,7 @@ fn through_ours(runtime: &Runtime, store: &Arc<dyn Backend>, callers: usize) -> 
                 tokio::spawn(async move {
                     let mut n = caller as u64 * 1000;
                     while Instant::now() < until {
-                        let key = Username::new(name(n).as_bytes()).ok_or("no key")?;
+                        let key = Username::new(name(n, users).as_bytes()).ok_or("no key")?;
                         let rows = store.mailboxes(&[key], Deadline::after(Duration::from_secs(5))).await?;
                         if rows.len() != 1 {
                             return Err(format!("{} rows", rows.len()).into());
@@ -194,7 +260,7 @@ fn bare_sqlite(path: &Path, callers: usize) -> Result<u64> {
                     let db = rusqlite::Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
                     let (mut count, start) = (0, caller as u64 * 1000);
                     while !stop.load(Ordering::Relaxed) {
-                        one(&db, name(start + count))?;
+                        one(&db, name(start + count, USERS))?;
                         count += 1;
                     }
                     Ok(count)
@@ -216,7 +282,7 @@ async fn blocking_sqlite(path: &Path, callers: usize) -> Result<u64> {
             let mut db = rusqlite::Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
             let (mut count, start) = (0, caller as u64 * 1000);
             while Instant::now() < until {
-                let wanted = name(start + count);
+                let wanted = name(start + count, USERS);
                 db = tokio::task::spawn_blocking(move || -> Result<rusqlite::Connection> {
                     one(&db, wanted)?;
                     Ok(db)
@@ -245,7 +311,7 @@ async fn bare_mysql(options: &MySqlConnectOptions, callers: usize) -> Result<u64
             let (mut count, start) = (0, caller as u64 * 1000);
             while Instant::now() < until {
                 let sql = "SELECT username, uid, gid, home, suspended FROM mailbox WHERE username = ?";
-                let row = sqlx::query(sql).bind(name(start + count)).fetch_one(&mut connection).await?;
+                let row = sqlx::query(sql).bind(name(start + count, USERS)).fetch_one(&mut connection).await?;
                 let _: String = row.try_get(3)?;
                 count += 1;
             }

@@ -4,7 +4,9 @@
 mod cli;
 mod conformance;
 mod layers;
+mod loaders;
 mod lockfile;
+mod mappings;
 mod outage;
 mod parity;
 mod registry;
@@ -24,6 +26,8 @@ fn main() -> ExitCode {
     trials.extend(outage::trials());
     trials.extend(registry::trials(&candidates));
     trials.extend(layers::trials());
+    trials.extend(loaders::trials());
+    trials.extend(mappings::trials());
     trials.extend(lockfile::trials());
     let complete = candidates.iter().filter_map(|candidate| candidate.subject.as_ref().ok());
     trials.extend(complete.filter(|subject| subject.complete).flat_map(rules::trials));

@@ -3,6 +3,7 @@
 use libtest_mimic::Trial;
 use qmail_lookup_backends::registry::Registry;
 use qmail_lookup_core::TableOptions;
+use qmail_lookup_tests::battery;
 use qmail_lookup_tests::check::{Outcome, ensure};
 use qmail_lookup_tests::subjects::Candidate;
 use std::collections::BTreeSet;
@@ -12,12 +13,20 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
 pub(crate) fn trials(candidates: &[Candidate]) -> Vec<Trial> {
     let tested: BTreeSet<_> = candidates.iter().map(|candidate| candidate.kind).collect();
+    let subjects = candidates.iter().filter_map(|candidate| candidate.subject.as_ref().ok());
+    let excuses: Vec<_> = subjects.flat_map(|subject| subject.excused.iter().map(|(case, _)| case.clone())).collect();
     vec![
         Trial::test("registry::every_kind_has_a_subject", move || {
             let without: Vec<_> = Registry::builtin().kinds().filter(|kind| !tested.contains(kind)).collect();
             ensure(without.is_empty(), format!("no subject in tests/harness/subjects.rs for {without:?}"))
         }),
         Trial::test("registry::every_kind_has_a_folder_and_a_loader", folders),
+        Trial::test("registry::every_excuse_of_a_subject_names_a_case", move || {
+            let cases = battery::cases();
+            let is_case = |excuse: &String| cases.iter().any(|case| case.name == *excuse);
+            let unknown: Vec<_> = excuses.iter().filter(|excuse| !is_case(excuse)).collect();
+            ensure(unknown.is_empty(), format!("{unknown:?}"))
+        }),
         Trial::test("registry::stores_of_one_sort_have_the_same_file_names", same_names),
         Trial::test("registry::every_kind_says_its_schema", || {
             Registry::builtin().kinds().try_for_each(|kind| {

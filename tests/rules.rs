@@ -91,11 +91,24 @@ const CASES: &[Case] = &[
 
 /// The cases as trials `rules::SUBJECT::SENTENCE`.
 pub(crate) fn trials(subject: &Arc<Subject>) -> Vec<Trial> {
-    let trial = |case: &'static Case| {
+    let trial = |sentence: &str, run: Box<dyn FnOnce(&Subject) -> Result<(), Failed> + Send>| {
         let subject = Arc::clone(subject);
-        Trial::test(format!("rules::{}::{}", subject.name, case.0), move || run(&subject, case))
+        Trial::test(format!("rules::{}::{sentence}", subject.name), move || run(&subject))
     };
-    CASES.iter().map(trial).collect()
+    let mut trials: Vec<_> =
+        CASES.iter().map(|case| trial(case.0, Box::new(move |subject| run(subject, case)))).collect();
+    trials.push(trial("a_local_part_with_many_dashes_is_one_question", Box::new(one_question)));
+    trials
+}
+
+/// All prefixes go out together, whatever their number.
+fn one_question(subject: &Subject) -> Result<(), Failed> {
+    let store = Arc::clone(&subject.opened()?.store);
+    let lookup = Lookup::of(&store, Arc::default());
+    let question = Getpw { local: b"iain-a-b-c-d-e-f-g-h-i-j-k-l-m-n-o-p".to_vec() };
+    let (answer, trace) = block_on(lookup.explain(question, soon()));
+    answer?;
+    equal("questions", trace.asked.len(), 1)
 }
 
 fn run(subject: &Subject, (_, mode, ask, want): &Case) -> Result<(), Failed> {

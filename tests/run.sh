@@ -13,7 +13,8 @@ say() { echo "tests/run.sh: $*" >&2; }
 
 # PROGRAM:PACKAGE
 needed='mariadbd:mariadb-server-core mariadb-install-db:mariadb-server-core mariadb:mariadb-client-core
-  mariadb-admin:mariadb-client openssl:openssl mkpasswd:whois cc:gcc setpriv:util-linux'
+  mariadb-admin:mariadb-client slapd:slapd ldapsearch:ldap-utils ldapadd:ldap-utils openssl:openssl mkpasswd:whois
+  cc:gcc setpriv:util-linux'
 
 missing_packages() {
   local pair found=
@@ -21,6 +22,8 @@ missing_packages() {
     command -v "${pair%%:*}" >/dev/null 2>&1 && continue
     case " $found " in *" ${pair#*:} "*) ;; *) found="$found ${pair#*:}" ;; esac
   done
+  # Where slapd does not bring {ARGON2} and {SSHA512} itself, this does.
+  case " $found " in *" slapd "*) found="$found slapd-contrib" ;; esac
   # A compiler without the C library's headers and static parts cannot link.
   [ -e /usr/include/stdio.h ] || found="$found libc6-dev"
   echo "$found"
@@ -42,6 +45,9 @@ install_packages() {
   trap services_again EXIT
   no_services
   export DEBIAN_FRONTEND=noninteractive
+  # No directory in /var/lib/ldap either.
+  command -v debconf-set-selections >/dev/null 2>&1 &&
+    echo 'slapd slapd/no_configuration boolean true' | debconf-set-selections || true
   # shellcheck disable=SC2086
   $apt install --no-install-recommends "$@" || { $apt update && $apt install --no-install-recommends "$@"; }
   services_again

@@ -12,11 +12,13 @@ pub mod registry;
 mod inlined;
 pub mod trust;
 
-#[cfg(feature = "mysql")]
+#[cfg(any(feature = "mysql", feature = "ldap"))]
 pub mod failover;
+#[cfg(feature = "ldap")]
+pub mod ldap;
 #[cfg(feature = "mysql")]
 pub mod mysql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
-#[cfg(feature = "mysql")]
+#[cfg(any(feature = "mysql", feature = "ldap"))]
 pub mod workers;

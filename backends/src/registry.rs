@@ -65,6 +65,8 @@ impl Registry {
             crate::mysql::ENTRY,
             #[cfg(feature = "sqlite")]
             crate::sqlite::ENTRY,
+            #[cfg(feature = "ldap")]
+            crate::ldap::ENTRY,
             crate::memory::ENTRY,
         ])
     }

@@ -30,7 +30,7 @@ fn the_example_loads_and_changes_no_default() {
         assert_eq!(config.store.deadline, crate::store::DEFAULT_DEADLINE);
         // The example's second store has no canary of its own, and that is said.
         let said: Vec<_> = config.warnings.iter().map(|warning| warning.key.as_str()).collect();
-        assert_eq!(said, if complete { vec!["store.virtual.canary"] } else { vec![] });
+        assert_eq!(said, if complete { vec!["store.alias.canary", "store.virtual.canary"] } else { vec![] });
     }
 }
 
@@ -74,7 +74,7 @@ fn the_example_shows_every_key() {
             assert!(has(&path), "{path} is not in the example");
         }
     }
-    for (kind, table) in [("mysql", "store"), ("sqlite", "store.virtual"), ("memory", "store")] {
+    for (kind, table) in [("mysql", "store"), ("sqlite", "store.virtual"), ("ldap", "store.alias"), ("memory", "store")] {
         let entry = *Registry::builtin().find(kind).unwrap();
         for key in crate::store::known_keys(&entry).unwrap() {
             assert!(has(&format!("{table}.{key}")), "{kind}: {table}.{key} is not in the example");
@@ -85,5 +85,5 @@ fn the_example_shows_every_key() {
     }
     // A kind that is added later has to be documented as well.
     let kinds: Vec<_> = Registry::builtin().kinds().collect();
-    assert_eq!(kinds, ["mysql", "sqlite", "memory"]);
+    assert_eq!(kinds, ["mysql", "sqlite", "ldap", "memory"]);
 }

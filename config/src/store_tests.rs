@@ -78,15 +78,15 @@ fn a_store_may_be_given_by_overrides_alone() {
     let refusal = plan(&json!({"mailbox": own, "alias": own})).unwrap_err();
     assert_eq!(
         (refusal.key.as_str(), refusal.problem.as_str()),
-        ("store.kind", "missing; expected one of mysql, sqlite, memory")
+        ("store.kind", "missing; expected one of mysql, sqlite, ldap, memory")
     );
 }
 
 #[test]
 fn refusals_name_the_key_and_never_a_secret() {
     for (store, key, problem) in [
-        (json!({"kind": "sqlit"}), "store.kind", "not a kind of store; expected one of mysql, sqlite, memory"),
-        (json!({"kind": 1}), "store.kind", "not a kind of store; expected one of mysql, sqlite, memory"),
+        (json!({"kind": "sqlit"}), "store.kind", "not a kind of store; expected one of mysql, sqlite, ldap, memory"),
+        (json!({"kind": 1}), "store.kind", "not a kind of store; expected one of mysql, sqlite, ldap, memory"),
         (json!({"kind": "memory", "alias": 1}), "store.alias", "expected a table [store.alias]"),
         (json!({"kind": "mysql", "password": 12345}), "store.password", "expected text: put the value into quotes"),
         (

@@ -61,7 +61,7 @@ mod tests {
         assert_eq!(refuse("mysql://q:hunter2@db1/mail"), password);
         assert_eq!(refuse("mysql://q@db1/mail?password=hunter2"), password);
         assert_eq!(refuse("xyz://q:hunter2@db1/mail"), password);
-        let kinds = "--store: not the URL of a store; it begins with one of mysql:, sqlite:, memory:";
+        let kinds = "--store: not the URL of a store; it begins with one of mysql:, sqlite:, ldap:, memory:";
         assert_eq!(refuse("mysq://q@db1/mail"), format!("{kinds}; did you mean mysql:?"));
         assert_eq!(refuse("hunter2"), kinds);
         assert!(refuse("sqlite:").starts_with("--store: path: "));

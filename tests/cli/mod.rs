@@ -2,6 +2,7 @@
 
 mod docs;
 mod down;
+mod ldap;
 mod mariadb;
 mod sqlite;
 mod usage;
@@ -16,7 +17,9 @@ use std::process::{Command, Stdio};
 
 /// All trials `cli::AREA::SENTENCE`.
 pub(crate) fn trials() -> Vec<Trial> {
-    [docs::trials(), usage::trials(), sqlite::trials(), down::trials(), mariadb::trials()].into_iter().flatten().collect()
+    let all = [docs::trials(), usage::trials(), sqlite::trials(), down::trials(), mariadb::trials()];
+    let all = all.into_iter().chain([ldap::trials()]);
+    all.into_iter().flatten().collect()
 }
 
 fn trial(name: &str, run: impl FnOnce() -> Outcome + Send + 'static) -> Trial {

@@ -114,6 +114,8 @@ pub struct Shape {
     pub login_columns: bool,
     /// Column username may be empty.
     pub empty_names: bool,
+    /// Homes and hosts may be empty.
+    pub empty_values: bool,
     /// Longest name. Unit: bytes.
     pub width: usize,
     /// Column seq is there.
@@ -133,6 +135,7 @@ impl Shape {
             free_words: true,
             login_columns: true,
             empty_names: true,
+            empty_values: true,
             width: 255,
             seq: true,
         }
@@ -150,6 +153,7 @@ impl Shape {
             free_words: false,
             login_columns: true,
             empty_names: true,
+            empty_values: true,
             width: 32,
             seq: false,
         }
@@ -214,6 +218,7 @@ impl Shape {
             "suspended" => self.free_words || matches!(bytes, b"N" | b"Y"),
             "password_type" => self.free_words || DOCUMENTED_TYPES.contains(&bytes),
             "username" if bytes.is_empty() => self.empty_names,
+            "home" | "host" | "virtual_host" if bytes.is_empty() => self.empty_values,
             "username" | "alias" | "virtual_username" | "ext" => bytes.len() <= self.width,
             _ => true,
         };

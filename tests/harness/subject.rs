@@ -17,6 +17,9 @@ pub struct Subject {
     pub shape: Shape,
     /// True if it must have catalog, editor and authenticator: a missing one fails, instead of being passed over.
     pub complete: bool,
+    /// Cases that cannot hold for it, `AREA::SENTENCE`, each with the reason.
+    pub excused: Vec<(String, &'static str)>,
+    choose: fn(Vec<TableRow>) -> Vec<TableRow>,
     open: Box<Open>,
     opened: OnceLock<Result<Opened, String>>,
     rows: OnceLock<Vec<TableRow>>,
@@ -53,6 +56,8 @@ impl Subject {
             name: name.into(),
             shape,
             complete: false,
+            excused: Vec::new(),
+            choose: |rows| rows,
             open: Box::new(open),
             opened: OnceLock::new(),
             rows: OnceLock::new(),
@@ -67,10 +72,30 @@ impl Subject {
         self
     }
 
+    /// The same without these cases of an area. They are listed as ignored trials with the reason.
+    #[must_use]
+    pub fn without(mut self, area: &str, sentences: &[&str], why: &'static str) -> Self {
+        self.excused.extend(sentences.iter().map(|sentence| (format!("{area}::{sentence}"), why)));
+        self
+    }
+
+    /// The same with what `choose` makes of the rows that fit its shape.
+    #[must_use]
+    pub fn holding(mut self, choose: fn(Vec<TableRow>) -> Vec<TableRow>) -> Self {
+        self.choose = choose;
+        self
+    }
+
+    /// Why this case cannot hold for it, if it cannot.
+    #[must_use]
+    pub fn excuse(&self, case: &str) -> Option<&'static str> {
+        self.excused.iter().find(|(named, _)| named == case).map(|(_, why)| *why)
+    }
+
     /// The rows it holds.
     #[must_use]
     pub fn rows(&self) -> &[TableRow] {
-        self.rows.get_or_init(|| self.shape.rows(&dataset::rows()))
+        self.rows.get_or_init(|| (self.choose)(self.shape.rows(&dataset::rows())))
     }
 
     /// Opens it, or says why it could not be opened; the first to ask does the work.

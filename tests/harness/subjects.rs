@@ -9,6 +9,8 @@ use crate::subject::{Opened, Subject};
 use libtest_mimic::{Failed, Trial};
 use std::sync::{Arc, LazyLock, OnceLock};
 
+pub mod ldap;
+
 /// A subject, or why it cannot run here.
 pub struct Candidate {
     /// Kind in the registry that it tests; empty if it tests none.
@@ -67,6 +69,7 @@ pub fn all() -> Vec<Candidate> {
     }
     all.extend(mariadb());
     all.extend(mysql9());
+    all.extend(ldap::all());
     let example = Subject::new("example", Shape::anything(), |rows| {
         let folder = tempfile::tempdir()?;
         let store = Tsv::create(folder.path().join("rows.tsv"), rows)?;

@@ -1,6 +1,7 @@
 //! Outages: always "don't know", never "absent", and never for a neighbour.
 
 mod example;
+mod ldap;
 mod mysql;
 mod sqlite;
 mod trust;
@@ -17,6 +18,7 @@ use std::time::{Duration, Instant};
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = sqlite::trials();
     trials.extend(mysql::trials());
+    trials.extend(ldap::trials());
     trials.extend(trust::trials());
     trials.extend(example::trials());
     trials

@@ -86,7 +86,8 @@ pub fn cases() -> Vec<Case> {
 
 /// The battery as trials `conformance::SUBJECT::AREA::SENTENCE`. Cases that the subject's tables cannot hold the
 /// rows for are not built. A part that the store does not return is one ignored trial if the subject is open already
-/// ([`Subject::opened`]), else one for each of its cases.
+/// ([`Subject::opened`]), else one for each of its cases. Cases that the subject excuses are ignored trials with the
+/// reason in their name.
 #[must_use]
 pub fn battery(subject: &Arc<Subject>) -> Vec<Trial> {
     let lacking =
@@ -95,7 +96,11 @@ pub fn battery(subject: &Arc<Subject>) -> Vec<Trial> {
     let fitting = cases().into_iter().filter(|case| case.needs.iter().all(|&need| subject.shape.allows(need)));
     let trials = fitting.filter(|case| !lacking.contains(&case.part)).map(|case| {
         let subject = Arc::clone(subject);
-        Trial::ignorable_test(format!("conformance::{}::{}", subject.name, case.name), move || run(&subject, &case))
+        let name = format!("conformance::{}::{}", subject.name, case.name);
+        // With --include-ignored it runs all the same, and shows whether the excuse still holds.
+        let excuse = subject.excuse(&case.name);
+        let name = excuse.map_or(name.clone(), |why| format!("{name}: {why}"));
+        Trial::ignorable_test(name, move || run(&subject, &case)).with_ignored_flag(excuse.is_some())
     });
     let ignored = lacking.iter().map(|part| {
         let name = format!("conformance::{}::{part:?}: the store has none", subject.name).to_lowercase();

@@ -1,5 +1,6 @@
 //! Fills stores with rows, not by way of the stores themselves. One file for each kind of the registry.
 
+pub mod ldap;
 pub mod memory;
 pub mod mysql;
 pub mod sqlite;

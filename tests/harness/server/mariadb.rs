@@ -48,6 +48,8 @@ fn install() -> Result<PathBuf, Failed> {
     let data = base.join("data");
     let mut command = Command::new(program);
     command.arg("--no-defaults").args(as_root()).arg(format!("--datadir={}", data.display()));
+    // Two runs at once must not meet in the usual temporary folder.
+    command.arg(format!("--tmpdir={}", base.display()));
     command.args([
         "--auth-root-authentication-method=normal",
         "--skip-test-db",

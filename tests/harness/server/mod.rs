@@ -1,11 +1,10 @@
 //! Servers of the test run's own: real programs, private folders, stopped by their process id.
-//!
-//! LDAP joins here as `slapd.rs`.
 
 pub mod certificates;
 pub mod mariadb;
 pub mod mysql9;
 pub mod process;
+pub mod slapd;
 
 use std::path::PathBuf;
 

@@ -101,9 +101,13 @@ impl Process {
         matches!(self.0.try_wait(), Ok(None))
     }
 
-    /// Sends it a signal.
+    /// Sends it a signal. After SIGSTOP none of its threads runs any more; they stop one by one.
     pub fn signal(&self, what: Signal) {
         signal(self.0.id(), what);
+        let until = Instant::now() + Duration::from_secs(5);
+        while what == Signal::SIGSTOP && !is_stopped(self.0.id()) && Instant::now() < until {
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Kills it and waits until it is gone.
@@ -128,6 +132,14 @@ impl Process {
         let pid = self.0.id();
         RUN.lock().unwrap_or_else(PoisonError::into_inner).running.retain(|known| *known != pid);
     }
+}
+
+fn is_stopped(pid: u32) -> bool {
+    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return true };
+    // After the name, which may hold anything, stands the state.
+    let state = |stat: String| stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next());
+    let states = threads.flatten().filter_map(|thread| std::fs::read_to_string(thread.path().join("stat")).ok());
+    states.map(state).all(|state| matches!(state, Some('T' | 't' | 'Z' | 'X')))
 }
 
 fn signal(pid: u32, what: Signal) {

@@ -68,7 +68,7 @@ pub(super) fn configuration(config: &Config) -> Vec<Finding> {
 }
 
 /// Everything about one store, which serves these tables.
-pub(super) fn store(facts: &StoreFacts, tables: &[Table], logins: bool) -> Vec<Finding> {
+pub(super) fn store(kind: &str, facts: &StoreFacts, tables: &[Table], logins: bool) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("connection", format!("{} ({})", facts.server, facts.version))];
     findings.push(match (&facts.tls, facts.local) {
         (Some(protocol), _) => Finding::ok("tls", protocol.clone()),
@@ -84,7 +84,12 @@ pub(super) fn store(facts: &StoreFacts, tables: &[Table], logins: bool) -> Vec<F
             None => findings.push(Finding::bad(
                 table.name(),
                 "the table is missing, or this user may not see it",
-                format!("qmail-lookup init, or GRANT SELECT on {table}"),
+                match kind {
+                    "ldap" => {
+                        "qmail-lookup init --print shows schema and base entries; give the account read access".into()
+                    }
+                    _ => format!("qmail-lookup init, or GRANT SELECT on {table}"),
+                },
             )),
         }
     }
