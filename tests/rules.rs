@@ -91,13 +91,14 @@ const CASES: &[Case] = &[
 
 /// The cases as trials `rules::SUBJECT::SENTENCE`.
 pub(crate) fn trials(subject: &Arc<Subject>) -> Vec<Trial> {
-    let trial = |sentence: &str, run: Box<dyn FnOnce(&Subject) -> Result<(), Failed> + Send>| {
+    let name = |sentence: &str| format!("rules::{}::{sentence}", subject.name);
+    let case = |case: &'static Case| {
         let subject = Arc::clone(subject);
-        Trial::test(format!("rules::{}::{sentence}", subject.name), move || run(&subject))
+        Trial::test(name(case.0), move || run(&subject, case))
     };
-    let mut trials: Vec<_> =
-        CASES.iter().map(|case| trial(case.0, Box::new(move |subject| run(subject, case)))).collect();
-    trials.push(trial("a_local_part_with_many_dashes_is_one_question", Box::new(one_question)));
+    let mut trials: Vec<_> = CASES.iter().map(case).collect();
+    let subject = Arc::clone(subject);
+    trials.push(Trial::test(name("a_local_part_with_many_dashes_is_one_question"), move || one_question(&subject)));
     trials
 }
 

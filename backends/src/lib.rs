@@ -6,10 +6,10 @@
 
 pub mod authenticate;
 pub mod deadline;
-pub mod memory;
-pub mod registry;
 #[cfg(any(feature = "mysql", feature = "sqlite"))]
 mod inlined;
+pub mod memory;
+pub mod registry;
 pub mod trust;
 
 #[cfg(any(feature = "mysql", feature = "ldap"))]

@@ -74,7 +74,8 @@ fn the_example_shows_every_key() {
             assert!(has(&path), "{path} is not in the example");
         }
     }
-    for (kind, table) in [("mysql", "store"), ("sqlite", "store.virtual"), ("ldap", "store.alias"), ("memory", "store")] {
+    for (kind, table) in [("mysql", "store"), ("sqlite", "store.virtual"), ("ldap", "store.alias"), ("memory", "store")]
+    {
         let entry = *Registry::builtin().find(kind).unwrap();
         for key in crate::store::known_keys(&entry).unwrap() {
             assert!(has(&format!("{table}.{key}")), "{kind}: {table}.{key} is not in the example");

@@ -12,12 +12,14 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("docs::the_readmes_sqlite_example_runs_line_by_line", || {
             let folder = tempfile::tempdir()?;
             let programs = program()?.parent().ok_or("no folder")?.display().to_string();
-            let lines: Vec<_> = README.lines().filter(|line| line.starts_with("    ") && line.contains("mail.db")).collect();
+            let lines: Vec<_> =
+                README.lines().filter(|line| line.starts_with("    ") && line.contains("mail.db")).collect();
             equal("lines", lines.len(), 4)?;
             for line in lines {
                 // The sqlite3 shell is not everywhere; its statement is what counts.
                 if let Some(statement) = line.trim().strip_prefix("sqlite3 mail.db ") {
-                    rusqlite::Connection::open(folder.path().join("mail.db"))?.execute_batch(statement.trim_matches('"'))?;
+                    rusqlite::Connection::open(folder.path().join("mail.db"))?
+                        .execute_batch(statement.trim_matches('"'))?;
                     continue;
                 }
                 let mut shell = Command::new("sh");

@@ -114,7 +114,10 @@ pub(super) fn trials() -> Vec<Trial> {
                 run(&["--sqlserver", &path, "getpw", "iain"])?.exits(0)?.says("/home/mail/iain")?;
             }
             // Warned about whatever is asked, with the command that mends it.
-            let path = site.write("sqlserver", &format!("server localhost\nsocket {socket}\nlogin {USER}\npassword {PASSWORD}\ndb q\n"))?;
+            let path = site.write(
+                "sqlserver",
+                &format!("server localhost\nsocket {socket}\nlogin {USER}\npassword {PASSWORD}\ndb q\n"),
+            )?;
             std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
             let path = path.display().to_string();
             run(&["--sqlserver", &path, "getpw", "iain"])?.exits(0)?.complains(&["0644", "chmod o-r", &path])?;

@@ -3,6 +3,7 @@
 mod docs;
 mod down;
 mod ldap;
+mod ldap_schema;
 mod mariadb;
 mod sqlite;
 mod usage;
@@ -18,7 +19,7 @@ use std::process::{Command, Stdio};
 /// All trials `cli::AREA::SENTENCE`.
 pub(crate) fn trials() -> Vec<Trial> {
     let all = [docs::trials(), usage::trials(), sqlite::trials(), down::trials(), mariadb::trials()];
-    let all = all.into_iter().chain([ldap::trials()]);
+    let all = all.into_iter().chain([ldap::trials(), ldap_schema::trials()]);
     all.into_iter().flatten().collect()
 }
 

@@ -110,7 +110,6 @@ pub(super) fn trials() -> Vec<Trial> {
             for (user, password) in [
                 ("iain", "Secret\n"),
                 ("iain", "\n"),
-               
                 ("nobody", "secret\n"),
                 ("sleepy", "secret\n"),
                 ("iain-sanity", "abgOeLfPimXQo\n"),
@@ -241,8 +240,16 @@ pub(super) fn trials() -> Vec<Trial> {
             Ok(())
         }),
         trial("sqlite::a_key_that_nobody_can_have_is_still_not_known_while_the_store_is_away", || {
-            for args in [&["mailbox", ""][..], &["mailbox", "a b"], &["getpw", "\u{e9}"], &["rcpthost", ""], &["explain", "x@\u{e9}"]] {
-                run(&[&["--store", "sqlite:/nonexistent/x.db"], args].concat())?.exits(111)?.complains(&["/nonexistent/x.db"])?;
+            for args in [
+                &["mailbox", ""][..],
+                &["mailbox", "a b"],
+                &["getpw", "\u{e9}"],
+                &["rcpthost", ""],
+                &["explain", "x@\u{e9}"],
+            ] {
+                run(&[&["--store", "sqlite:/nonexistent/x.db"], args].concat())?
+                    .exits(111)?
+                    .complains(&["/nonexistent/x.db"])?;
             }
             Ok(())
         }),
@@ -251,7 +258,9 @@ pub(super) fn trials() -> Vec<Trial> {
             let at = |name: &str| folder.path().join(name).display().to_string();
             let toml = format!(
                 "qmail = \"{}\"\n[store]\nkind = \"sqlite\"\npath = \"{}\"\n[store.alias]\npath = \"{}\"\n",
-                at("qmail"), at("one.db"), at("two.db")
+                at("qmail"),
+                at("one.db"),
+                at("two.db")
             );
             std::fs::write(at("q.toml"), toml)?;
             let config = at("q.toml");

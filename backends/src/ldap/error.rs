@@ -155,7 +155,9 @@ fn help(code: u32, at: &Context) -> Option<String> {
         8 | 13 if at.tls == Tls::Off => "set tls = \"verify\"".to_owned(),
         rc::REFERRAL => "name the server that holds the entries in servers".to_owned(),
         rc::NO_SUCH_OBJECT => "is base right, and may the account see it?".to_owned(),
-        rc::INVALID_CREDENTIALS => format!("check bind_dn ({who}) and password_file, for example with ldapwhoami -x -y"),
+        rc::INVALID_CREDENTIALS => {
+            format!("check bind_dn ({who}) and password_file, for example with ldapwhoami -x -y")
+        }
         50 => format!("give {who} read access"),
         _ => return None,
     })

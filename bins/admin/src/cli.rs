@@ -16,7 +16,7 @@ Examples:
 Exit status: 0 yes, 1 no, 111 not known (temporary), 100 wrong usage or configuration.
 Without --config, --sqlserver or --store: /etc/qmail-lookup/qmail-lookup.toml, else control/sqlserver of qmail's home.";
 
-/// Asks, explains and checks the mail accounts of a qmail site in MySQL or SQLite.
+/// Asks, explains and checks the mail accounts of a qmail site in MySQL, SQLite or LDAP.
 #[derive(Debug, Parser)]
 #[command(name = "qmail-lookup", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
@@ -26,7 +26,8 @@ pub(crate) struct Cli {
     /// Legacy control/sqlserver file
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) sqlserver: Option<PathBuf>,
-    /// Store: sqlite:PATH, mysql://USER@HOST:PORT/DB, mysql://USER@localhost/DB?socket=PATH
+    /// Store: sqlite:PATH, mysql://USER@HOST:PORT/DB, mysql://USER@localhost/DB?socket=PATH,
+    /// ldap:ldapi://%2FPATH/BASE, ldap://HOST:PORT/BASE
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) store: Option<String>,
     /// One JSON value on standard output instead of text

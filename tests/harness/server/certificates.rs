@@ -49,7 +49,8 @@ fn make() -> Result<Certificates, Failed> {
     let mut request = openssl(&at)?;
     request.arg("req").args(NEW_KEY).args(["-subj", "/CN=127.0.0.1", "-keyout", "key.pem", "-out", "server.csr"]);
     done(&mut request)?;
-    for (name, days, address) in [("server", "30", "127.0.0.1"), ("expired", "-1", "127.0.0.1"), ("elsewhere", "30", "192.0.2.1")]
+    for (name, days, address) in
+        [("server", "30", "127.0.0.1"), ("expired", "-1", "127.0.0.1"), ("elsewhere", "30", "192.0.2.1")]
     {
         let extensions = format!(
             "subjectAltName=IP:{address}\nbasicConstraints=CA:FALSE\nkeyUsage=digitalSignature\nextendedKeyUsage=serverAuth\n"

@@ -17,7 +17,9 @@ pub(super) fn trials() -> Vec<Trial> {
     let trial = |sentence, run| trial("mariadb", sentence, run);
     vec![
         trial("a_certificate_of_our_authority_for_this_address_is_verified", verified),
-        trial("a_certificate_that_nothing_vouches_for_is_not_absent", || refused(|all| (&all.server, Some(&all.foreign_ca)))),
+        trial("a_certificate_that_nothing_vouches_for_is_not_absent", || {
+            refused(|all| (&all.server, Some(&all.foreign_ca)))
+        }),
         trial("a_certificate_that_the_system_does_not_know_is_not_absent", || refused(|all| (&all.server, None))),
         trial("a_certificate_of_another_address_is_not_absent", || refused(|all| (&all.elsewhere, Some(&all.ca)))),
         trial("an_expired_certificate_is_not_absent", || refused(|all| (&all.expired, Some(&all.ca)))),

@@ -181,11 +181,13 @@ async fn edits_make_no_file_and_new_tables_do() {
         assert!(all(&site, table).await.is_empty());
     }
     apply(&site, &[Change::Insert(mailbox("x", "1000"))]).await.unwrap();
-    let made = editor.create_tables(&Table::ALL, TableOptions { username_width: 64, with_seq: true }, soon()).await.unwrap();
+    let made =
+        editor.create_tables(&Table::ALL, TableOptions { username_width: 64, with_seq: true }, soon()).await.unwrap();
     assert_eq!(made, Table::ALL.map(|table| (table, false)));
     assert_eq!(all(&site, Table::Mailbox).await.len(), 1);
     site.run("DROP TABLE alias");
-    let made = editor.create_tables(&Table::ALL, TableOptions { username_width: 64, with_seq: true }, soon()).await.unwrap();
+    let made =
+        editor.create_tables(&Table::ALL, TableOptions { username_width: 64, with_seq: true }, soon()).await.unwrap();
     assert_eq!(made.iter().filter(|(_, made)| *made).map(|(table, _)| *table).collect::<Vec<_>>(), [Table::Alias]);
     let facts = site.store.facts(soon()).await.unwrap();
     assert!(facts.tables.iter().all(|table| table.indexed == Some(true)), "{facts:?}");

@@ -10,7 +10,7 @@ pub(crate) async fn run(session: &Session, user: &[u8], output: &mut Output) -> 
     let found = session.lookup.decide(OneMailbox { name: user.to_vec() }, session.by).await?;
     let Some(mailbox) = found else {
         output.result(&json!({ "result": "none", "username": text(user) }), |out| {
-            out.line(format!("no mailbox {}", text(user)))
+            out.line(format!("no mailbox {}", text(user)));
         });
         return Ok(Exit::No);
     };
