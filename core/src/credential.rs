@@ -1,7 +1,7 @@
 //! Who may log in (rules P1 to P5).
 
 use crate::key::Username;
-use crate::mailbox::{Cell, Mailbox, MailboxRow};
+use crate::mailbox::{Cell, Mailbox, MailboxRow, Standing};
 use crate::password::{self, Secret};
 use crate::settings::RuleSettings;
 use crate::{Deadline, ErrorKind, LookupError};
@@ -78,6 +78,14 @@ pub trait Authenticator: Send + Sync {
     async fn authenticate(&self, who: &Username, offered: &Secret, by: Deadline) -> Result<AuthAnswer, LookupError>;
 }
 
+/// The answer once the password was found right, by whomever (rule P3).
+pub fn password_is_right(mailbox: Mailbox) -> AuthAnswer {
+    match mailbox.standing {
+        Standing::Active => AuthAnswer::Granted(mailbox),
+        Standing::Suspended | Standing::Bounced => AuthAnswer::Refused(Refusal::Suspended),
+    }
+}
+
 /// Decides a login from the rows of `who` (rules K2, K3, P1, P2, P3). Blocks for as long as the hash takes.
 ///
 /// # Errors
@@ -97,7 +105,7 @@ pub fn judge(
     Ok(match verdict {
         password::Verdict::Match => {
             let mailbox = row.mailbox.validate(settings)?;
-            if mailbox.suspended { AuthAnswer::Refused(Refusal::Suspended) } else { AuthAnswer::Granted(mailbox) }
+            password_is_right(mailbox)
         }
         password::Verdict::Mismatch => AuthAnswer::Refused(Refusal::WrongPassword),
         password::Verdict::Unusable => AuthAnswer::Refused(Refusal::UnusablePassword),

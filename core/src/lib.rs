@@ -42,7 +42,7 @@ pub use alias::{AliasRow, Instruction};
 pub use deadline::Deadline;
 pub use error::{ErrorKind, LookupError, Misconfiguration};
 pub use key::{AliasKey, Ext, Host, Username, VirtualKey, VirtualUser};
-pub use mailbox::{Cell, Mailbox, MailboxRow};
+pub use mailbox::{Cell, Mailbox, MailboxRow, Standing};
 pub use rcpthosts::HostRow;
 pub use virtuals::VirtualRow;
 

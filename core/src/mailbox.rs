@@ -21,7 +21,7 @@ pub struct MailboxRow {
     pub gid: Cell,
     /// Absolute path.
     pub home: Cell,
-    /// See [`is_suspended`].
+    /// See [`Standing::read`].
     pub suspended: Cell,
 }
 
@@ -36,8 +36,34 @@ pub struct Mailbox {
     pub gid: u32,
     /// Absolute path, no NUL, no newline.
     pub home: Vec<u8>,
+    /// Whether it may log in, and what its mail gets.
+    pub standing: Standing,
+}
+
+/// What column `suspended` says (rule P3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// In use.
+    Active,
     /// May not log in; mail as [`RuleSettings::suspended_mail`] says.
-    pub suspended: bool,
+    Suspended,
+    /// May not log in; mail bounces whatever the settings say. Directories know such accounts.
+    Bounced,
+}
+
+impl Standing {
+    /// The cell that means [`Standing::Bounced`].
+    pub const BOUNCED: &'static [u8] = b"bounce";
+
+    /// Reads the cell: NULL, an absent column, `N` and `n` mean active, `bounce` bounced, anything else suspended.
+    #[must_use]
+    pub fn read(cell: Option<&[u8]>) -> Self {
+        match cell {
+            None | Some(b"N" | b"n") => Self::Active,
+            Some(Self::BOUNCED) => Self::Bounced,
+            Some(_) => Self::Suspended,
+        }
+    }
 }
 
 impl MailboxRow {
@@ -81,7 +107,7 @@ impl MailboxRow {
         if home.iter().any(|b| matches!(b, 0 | b'\n')) {
             return Err(bad("home", "holds a NUL or a newline"));
         }
-        Ok(Mailbox { username, uid, gid, home, suspended: is_suspended(self.suspended.as_deref()) })
+        Ok(Mailbox { username, uid, gid, home, standing: Standing::read(self.suspended.as_deref()) })
     }
 }
 
@@ -91,12 +117,6 @@ fn parse_id(digits: &[u8]) -> Option<u32> {
     }
     let number = digits.iter().fold(0_u64, |n, d| n * 10 + u64::from(d - b'0'));
     u32::try_from(number).ok().filter(|_| number <= ID_MAX)
-}
-
-/// Reads column `suspended` (rule P3): NULL, an absent column, `N` and `n` mean active, anything else suspended.
-#[must_use]
-pub fn is_suspended(cell: Option<&[u8]>) -> bool {
-    !matches!(cell, None | Some(b"N" | b"n"))
 }
 
 /// Fetches mailbox rows by exact name. It fetches only: which names to ask for, and which row wins, is decided in
@@ -168,9 +188,12 @@ mod tests {
 
     #[test]
     fn only_null_and_n_are_active() {
-        assert!(!is_suspended(None) && !is_suspended(Some(b"N")) && !is_suspended(Some(b"n")));
+        for active in [None, Some(&b"N"[..]), Some(b"n")] {
+            assert_eq!(Standing::read(active), Standing::Active);
+        }
+        assert_eq!(Standing::read(Some(b"bounce")), Standing::Bounced);
         for other in [&b""[..], b"Y", b"y", b"0", b"no", b"N "] {
-            assert!(is_suspended(Some(other)), "{other:?}");
+            assert_eq!(Standing::read(Some(other)), Standing::Suspended, "{other:?}");
         }
     }
 }

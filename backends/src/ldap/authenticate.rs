@@ -8,6 +8,7 @@ use super::rows::{self, Found};
 use crate::workers::Again;
 use async_trait::async_trait;
 use qmail_lookup_core::credential::Refusal;
+use qmail_lookup_core::credential::password_is_right;
 use qmail_lookup_core::settings::RuleSettings;
 use qmail_lookup_core::{
     AuthAnswer, Authenticator, CredentialResolver, CredentialRow, Deadline, ErrorKind, LookupError, Secret, Username,
@@ -81,7 +82,7 @@ impl Authenticator for BindAuthenticator {
             // The row is judged only now: whoever does not know the password learns nothing about it.
             Bound::Yes => {
                 let mailbox = rows::mailbox(cells).validate(&self.rules)?;
-                if mailbox.suspended { AuthAnswer::Refused(Refusal::Suspended) } else { AuthAnswer::Granted(mailbox) }
+                password_is_right(mailbox)
             }
             Bound::Wrong => AuthAnswer::Refused(Refusal::WrongPassword),
         })

@@ -50,6 +50,9 @@ pub(super) struct MailboxMap {
     pub(super) suspended: Option<String>,
     /// Values of `suspended` that mean active, in any case; absent means active, everything else suspended.
     pub(super) active: Vec<String>,
+    /// Values of `suspended` whose mail bounces too.
+    #[serde(default)]
+    pub(super) bounced: Vec<String>,
 }
 
 /// Entries that hold delivery instructions.

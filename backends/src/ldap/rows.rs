@@ -4,7 +4,7 @@ use super::entry::{self, Attributes};
 use super::mapping::{AliasMap, Delivery, DeliveryKind, MailboxMap, Mapping, Test, VirtualMap};
 use super::question::Question;
 use ldap3::ResultEntry;
-use qmail_lookup_core::{AliasRow, Cell, CredentialRow, HostRow, MailboxRow, Table, TableRow, VirtualRow};
+use qmail_lookup_core::{AliasRow, Cell, CredentialRow, HostRow, MailboxRow, Standing, Table, TableRow, VirtualRow};
 
 /// An entry that was found.
 #[derive(Clone, Debug)]
@@ -137,7 +137,7 @@ fn mailbox_rows(map: &MailboxMap, view: &View<'_>) -> Vec<Vec<Cell>> {
     let home = view.cell(&map.home).or_else(|| map.home_else.as_ref().and_then(|name| view.cell(name)));
     let home = home.map(|path| prefixed(path, map.home_prefix.as_deref()));
     let (password, kind) = entry::password_cells(&view.values(&map.password));
-    let suspended = map.suspended.as_ref().map(|attribute| suspended(&view.values(attribute), &map.active));
+    let suspended = map.suspended.as_ref().map(|attribute| suspended(&view.values(attribute), map));
     let rest = [id(&map.uid, map.default_uid), id(&map.gid, map.default_gid), home, password, kind, suspended];
     let names = one_spelling(view.values(&map.username));
     names.into_iter().map(|name| std::iter::once(Some(name)).chain(rest.iter().cloned()).collect()).collect()
@@ -149,9 +149,15 @@ fn one_spelling(mut names: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
     names
 }
 
-fn suspended(values: &[Vec<u8>], active: &[String]) -> Vec<u8> {
-    let is_active = |value: &Vec<u8>| active.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(value));
-    if values.iter().all(is_active) { b"N".to_vec() } else { b"Y".to_vec() }
+fn suspended(values: &[Vec<u8>], map: &MailboxMap) -> Vec<u8> {
+    let among = |words: &[String], value: &[u8]| words.iter().any(|word| word.as_bytes().eq_ignore_ascii_case(value));
+    if values.iter().all(|value| among(&map.active, value)) {
+        b"N".to_vec()
+    } else if values.iter().any(|value| among(&map.bounced, value)) {
+        Standing::BOUNCED.to_vec()
+    } else {
+        b"Y".to_vec()
+    }
 }
 
 fn prefixed(path: Vec<u8>, prefix: Option<&str>) -> Vec<u8> {

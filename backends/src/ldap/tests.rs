@@ -377,9 +377,14 @@ fn qmail_ldap_accounts_are_mailboxes() {
     assert_eq!(of(&[("homeDirectory", "/h/bob"), ("mailMessageStore", "x/")])[..4], ["Bob", "800", "801", "/h/bob"]);
     assert_eq!(of(&[("mailMessageStore", "bob"), ("qmailUID", "900")])[..4], ["Bob", "900", "801", "/store/bob"]);
     assert_eq!(of(&[])[3], "NULL", "no home is for the rules to refuse");
-    for (status, suspended) in
-        [("active", "N"), ("Active", "N"), ("NoAccess", "Y"), ("disabled", "Y"), ("deleted", "Y"), ("new", "Y")]
-    {
+    for (status, suspended) in [
+        ("active", "N"),
+        ("Active", "N"),
+        ("NoAccess", "Y"),
+        ("disabled", "bounce"),
+        ("Deleted", "bounce"),
+        ("new", "Y"),
+    ] {
         assert_eq!(of(&[("accountStatus", status)])[6], suspended, "{status}");
     }
     assert_eq!(of(&[])[6], "N");

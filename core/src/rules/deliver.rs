@@ -6,6 +6,7 @@ use super::local::Route;
 use crate::alias::{AliasRow, Instruction, instructions};
 use crate::error::printable;
 use crate::key::{AliasKey, Ext, Username};
+use crate::mailbox::Standing;
 use crate::settings::SuspendedMail;
 
 /// The bounce for a recipient that does not exist, in qmail's words.
@@ -62,13 +63,16 @@ pub(super) fn delivery(facts: &Facts<'_>, route: &Route, alias_home: &[u8]) -> R
             Ok(Delivery::Rows { set: Set::Exact, instructions, owner: OwnerFlags::default() })
         }
         Route::Mailbox { mailbox, dash, ext } => {
-            let policy = facts.settings.suspended_mail;
-            if mailbox.suspended && policy != SuspendedMail::Deliver {
+            let refused = match (mailbox.standing, facts.settings.suspended_mail) {
+                (Standing::Active, _) | (Standing::Suspended, SuspendedMail::Deliver) => None,
+                (Standing::Suspended, SuspendedMail::Defer) => Some(Delivery::Defer("Mailbox is suspended. (#4.2.1)")),
+                (Standing::Suspended, SuspendedMail::Bounce) | (Standing::Bounced, _) => {
+                    Some(Delivery::Bounce("Sorry, this mailbox is suspended. (#5.2.1)"))
+                }
+            };
+            if let Some(refused) = refused {
                 facts.note("P3", || format!("mailbox {} is suspended", mailbox.username));
-                return Ok(match policy {
-                    SuspendedMail::Bounce => Delivery::Bounce("Sorry, this mailbox is suspended. (#5.2.1)"),
-                    _ => Delivery::Defer("Mailbox is suspended. (#4.2.1)"),
-                });
+                return Ok(refused);
             }
             rows(facts, &mailbox.username, dash, ext, None, &mailbox.home)
         }

@@ -34,6 +34,7 @@ impl Mapping {
                 password: text("userPassword"),
                 suspended: some("qlookSuspended"),
                 active: vec![text("FALSE")],
+                bounced: Vec::new(),
             }),
             alias: Some(AliasMap {
                 base: below("alias"),
@@ -75,7 +76,7 @@ impl Mapping {
     }
 
     /// qmail-ldap's qmail.schema. It cannot tell: accepted domains (its control files hold them), auto-replies
-    /// (`deliveryMode: reply`), what a bounce of a disabled account says (it is suspended here), dot-qmail files beside
+    /// (`deliveryMode: reply`), what a bounce of a disabled account says (the text is ours), dot-qmail files beside
     /// the directory (`qmailDotMode: both` is refused), and local delivery next to forwards unless the entry has both
     /// homeDirectory and mailMessageStore or `alias.local.default` says what it is.
     pub(in crate::ldap) fn qmail_ldap(base: &str) -> Self {
@@ -105,6 +106,7 @@ impl Mapping {
                 password: text("userPassword"),
                 suspended: some("accountStatus"),
                 active: vec![text("active")],
+                bounced: vec![text("disabled"), text("deleted")],
             }),
             alias: Some(AliasMap {
                 base: text(base),
@@ -172,6 +174,7 @@ impl Mapping {
                 password: text("userPassword"),
                 suspended: None,
                 active: Vec::new(),
+                bounced: Vec::new(),
             }),
             alias: Some(AliasMap {
                 base: text(base),

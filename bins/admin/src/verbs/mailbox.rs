@@ -3,6 +3,7 @@
 use crate::exit::Exit;
 use crate::output::{Failure, Output, text};
 use crate::session::Session;
+use qmail_lookup_core::Standing;
 use qmail_lookup_core::rules::OneMailbox;
 use serde_json::json;
 
@@ -14,9 +15,10 @@ pub(crate) async fn run(session: &Session, user: &[u8], output: &mut Output) -> 
         });
         return Ok(Exit::No);
     };
+    let suspended = mailbox.standing != Standing::Active;
     let value = json!({
         "result": "mailbox", "username": mailbox.username.as_str(), "uid": mailbox.uid, "gid": mailbox.gid,
-        "home": text(&mailbox.home), "suspended": mailbox.suspended,
+        "home": text(&mailbox.home), "suspended": suspended, "mail_bounces": mailbox.standing == Standing::Bounced,
     });
     output.result(&value, |out| {
         out.pairs(&[
@@ -24,7 +26,7 @@ pub(crate) async fn run(session: &Session, user: &[u8], output: &mut Output) -> 
             ("uid", mailbox.uid.to_string()),
             ("gid", mailbox.gid.to_string()),
             ("home", text(&mailbox.home)),
-            ("suspended", if mailbox.suspended { "yes" } else { "no" }.to_owned()),
+            ("suspended", if suspended { "yes" } else { "no" }.to_owned()),
         ]);
     });
     Ok(Exit::Yes)

@@ -226,6 +226,9 @@ fn p3_mail_for_a_suspended_mailbox_follows_the_setting() {
     assert_eq!(verdict(SuspendedMail::Deliver), Verdict::Deliver);
     assert_eq!(verdict(SuspendedMail::Defer), Verdict::Temporary);
     assert_eq!(verdict(SuspendedMail::Bounce), Verdict::Bounce);
+    tables.mailbox[0].suspended = cell("bounce");
+    let settings = RuleSettings::default();
+    assert_eq!(explain(&tables, "iain@mail.test", &settings).unwrap().verdict, Verdict::Bounce);
 }
 
 #[test]
