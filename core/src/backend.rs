@@ -78,6 +78,19 @@ pub struct StoreFacts {
     pub grants: Vec<String>,
     /// The documented tables that are there, with their columns.
     pub tables: Vec<TableFacts>,
+    /// Those that are not, as far as the store knows why.
+    pub missing: Vec<MissingTable>,
+}
+
+/// A table that is not there, or that may not be seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MissingTable {
+    /// Which one.
+    pub table: Table,
+    /// Why.
+    pub what: String,
+    /// What to do.
+    pub help: String,
 }
 
 /// One table as it was found.

@@ -51,7 +51,7 @@ pub use password::Secret;
 #[cfg(feature = "resolver")]
 pub use {
     alias::AliasResolver,
-    backend::{Backend, StoreFacts, TableFacts},
+    backend::{Backend, MissingTable, StoreFacts, TableFacts},
     catalog::{Catalog, Mark, Scan, Table, TableRow},
     credential::{AuthAnswer, Authenticator, CredentialResolver, CredentialRow, Refusal},
     editor::{Applied, Change, EditCause, EditError, Editor, TableOptions},

@@ -7,7 +7,7 @@ use super::subschema::Subschema;
 use crate::workers::Failure;
 use ldap3::Scope;
 use ldap3::exop::WhoAmI;
-use qmail_lookup_core::{Deadline, LookupError, StoreFacts, Table, TableFacts};
+use qmail_lookup_core::{Deadline, LookupError, MissingTable, StoreFacts, Table, TableFacts};
 use tokio::time::timeout_at;
 
 impl Store {
@@ -21,13 +21,13 @@ impl Store {
 async fn facts_of(server: &LdapServer, conn: &Connection) -> Result<StoreFacts, Failure> {
     let (at, mapping) = (server.context(), &server.settings.mapping);
     let schema = conn.line.known.schema(conn, at).await?;
-    let mut tables = Vec::new();
+    let (mut tables, mut missing) = (Vec::new(), Vec::new());
     for table in Table::ALL {
-        // What is not there or cannot be seen is left out, as a missing table is.
         let seen = match conn.line.known.verified(conn, mapping, table, at).await {
             Ok(_) => true,
             Err(Failure::Answered(why)) => {
-                tracing::warn!(place = at.place, what = why.what(), help = why.help(), "a table is missing or hidden");
+                let help = why.help().unwrap_or_default().to_owned();
+                missing.push(MissingTable { table, what: why.what().to_owned(), help });
                 false
             }
             Err(lost) => return Err(lost),
@@ -44,6 +44,7 @@ async fn facts_of(server: &LdapServer, conn: &Connection) -> Result<StoreFacts, 
         local: server.is_local(),
         grants: Vec::new(),
         tables,
+        missing,
     })
 }
 

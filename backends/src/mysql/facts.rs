@@ -110,7 +110,7 @@ impl Connection {
         let mut tables: Vec<_> = engines.into_iter().map(table).collect();
         tables.sort_by_key(|facts| facts.table);
         let place = server.context().place.clone();
-        Ok(StoreFacts { server: place, version, tls, local: server.is_local(), grants, tables })
+        Ok(StoreFacts { server: place, version, tls, local: server.is_local(), grants, tables, missing: Vec::new() })
     }
 }
 

@@ -19,6 +19,7 @@ pub(super) fn facts(session: &mut Session) -> Result<StoreFacts, LookupError> {
         local: true,
         grants: Vec::new(),
         tables,
+        missing: Vec::new(),
     })
 }
 

@@ -68,7 +68,7 @@ pub(super) fn configuration(config: &Config) -> Vec<Finding> {
 }
 
 /// Everything about one store, which serves these tables.
-pub(super) fn store(kind: &str, facts: &StoreFacts, tables: &[Table], logins: bool) -> Vec<Finding> {
+pub(super) fn store(facts: &StoreFacts, tables: &[Table], logins: bool) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("connection", format!("{} ({})", facts.server, facts.version))];
     findings.push(match (&facts.tls, facts.local) {
         (Some(protocol), _) => Finding::ok("tls", protocol.clone()),
@@ -81,19 +81,21 @@ pub(super) fn store(kind: &str, facts: &StoreFacts, tables: &[Table], logins: bo
     for &table in tables {
         match facts.tables.iter().find(|found| found.table == table) {
             Some(found) => findings.extend(columns(found, logins)),
-            None => findings.push(Finding::bad(
-                table.name(),
-                "the table is missing, or this user may not see it",
-                match kind {
-                    "ldap" => {
-                        "qmail-lookup init --print shows schema and base entries; give the account read access".into()
-                    }
-                    _ => format!("qmail-lookup init, or GRANT SELECT on {table}"),
-                },
-            )),
+            None => findings.push(missing(facts, table)),
         }
     }
     findings
+}
+
+fn missing(facts: &StoreFacts, table: Table) -> Finding {
+    match facts.missing.iter().find(|missing| missing.table == table) {
+        Some(known) => Finding::bad(table.name(), known.what.clone(), known.help.clone()),
+        None => Finding::bad(
+            table.name(),
+            "the table is missing, or this user may not see it",
+            format!("qmail-lookup init, or GRANT SELECT on {table}"),
+        ),
+    }
 }
 
 /// The FAQ: a user who only needs SELECT should only have SELECT.
@@ -150,6 +152,14 @@ fn columns(found: &TableFacts, logins: bool) -> Vec<Finding> {
         let help =
             format!("add an index on {}", table.columns().get(..table.key_columns()).unwrap_or_default().join(", "));
         findings.push(Finding::warn(table.name(), "every lookup reads the whole table", help));
+    }
+    if findings.is_empty() && found.indexed.is_none() {
+        let keys = found.columns.iter().take(table.key_columns()).filter_map(|(_, kind)| kind.split(' ').next());
+        let what = format!(
+            "whether the server has an index for {} cannot be seen from here",
+            keys.collect::<Vec<_>>().join(", ")
+        );
+        findings.push(Finding::ok(table.name(), what));
     }
     if findings.is_empty() {
         let engine = found.engine.as_ref().map(|engine| format!(", {engine}")).unwrap_or_default();

@@ -16,7 +16,7 @@ pub(crate) async fn run(session: &Session, output: &mut Output) -> Result<Exit, 
         match store.facts(session.by).await {
             Ok(facts) => {
                 let logins = tables.contains(&Table::Mailbox) && store.authenticator().is_some();
-                findings.extend(judge::store(store.kind(), &facts, &tables, logins));
+                findings.extend(judge::store(&facts, &tables, logins));
                 match judge::canary(&session.config, store.as_ref(), &tables, session.by).await {
                     Ok(finding) => findings.push(finding),
                     Err(error) => unreachable = Some(error),
