@@ -3,6 +3,7 @@
 mod example;
 mod ldap;
 mod mysql;
+mod proxied;
 mod sqlite;
 mod trust;
 

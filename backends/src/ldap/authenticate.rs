@@ -3,8 +3,9 @@
 use super::Store;
 use super::connection::LdapServer;
 use super::error::{lookup_error, of_result, rc};
-use super::question::Question;
-use super::rows::{self, Found};
+use super::rows::Found;
+use crate::cells;
+use crate::question::Question;
 use crate::workers::Again;
 use async_trait::async_trait;
 use qmail_lookup_core::credential::Refusal;
@@ -81,7 +82,7 @@ impl Authenticator for BindAuthenticator {
         Ok(match self.bind(&reply.server, &dn, offered, by).await? {
             // The row is judged only now: whoever does not know the password learns nothing about it.
             Bound::Yes => {
-                let mailbox = rows::mailbox(cells).validate(&self.rules)?;
+                let mailbox = cells::mailbox(cells).validate(&self.rules)?;
                 password_is_right(mailbox)
             }
             Bound::Wrong => AuthAnswer::Refused(Refusal::WrongPassword),
@@ -99,6 +100,6 @@ impl CredentialResolver for Store {
             let error = reply.server.context().error(ErrorKind::Misconfigured, what);
             return Err(error.with_help("leave it one value, or use auth = \"bind\""));
         }
-        Ok(reply.rows.into_iter().map(|row| rows::credential(row.cells)).collect())
+        Ok(reply.rows.into_iter().map(|row| cells::credential(row.cells)).collect())
     }
 }

@@ -2,12 +2,12 @@
 //! protocol numbers them, so none can get another's answer.
 
 use super::error::{Context, lookup_error, of_io};
-use super::question::Question;
 use super::rows::{self, Entry, Found};
 use super::search::Search;
 use super::settings::{Address, Bind, Server, Settings, Tls};
 use super::subschema::Known;
 use super::{filter, tls};
+use crate::question::Question;
 use crate::workers::{Connector, Failure, lock};
 use async_trait::async_trait;
 use futures_util::future::try_join_all;

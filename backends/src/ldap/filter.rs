@@ -1,9 +1,9 @@
 //! Filters. A key stands in one only as escaped bytes, so it cannot be syntax.
 
 use super::mapping::{AliasMap, Mapping, VirtualMap};
-use super::question::Question;
 use super::search::Search;
 use super::subschema::Subschema;
+use crate::question::Question;
 use qmail_lookup_core::{AliasKey, VirtualKey};
 use std::fmt::Write as _;
 

@@ -21,7 +21,6 @@ mod filter;
 mod mapping;
 mod name;
 mod pages;
-mod question;
 mod rows;
 mod schema;
 mod search;
@@ -35,7 +34,9 @@ mod url;
 mod writing;
 
 use crate::authenticate::CompareAuthenticator;
+use crate::cells;
 use crate::failover::Failover;
+use crate::question::Question;
 use crate::registry::{Entry, OpenContext, SettingsError};
 use crate::workers::Again;
 use async_trait::async_trait;
@@ -47,7 +48,6 @@ use qmail_lookup_core::{
     Host, HostRow, LookupError, MailboxResolver, MailboxRow, StoreFacts, Username, VirtualKey, VirtualResolver,
     VirtualRow,
 };
-use question::Question;
 use settings::{Auth, Settings};
 use std::sync::Arc;
 
@@ -114,25 +114,25 @@ impl Store {
 #[async_trait]
 impl MailboxResolver for LdapStore {
     async fn mailboxes(&self, names: &[Username], by: Deadline) -> Result<Vec<MailboxRow>, LookupError> {
-        self.store.ask(Question::Mailboxes(names.to_vec()), by, rows::mailbox).await
+        self.store.ask(Question::Mailboxes(names.to_vec()), by, cells::mailbox).await
     }
 }
 
 #[async_trait]
 impl AliasResolver for LdapStore {
     async fn aliases(&self, keys: &[AliasKey], by: Deadline) -> Result<Vec<AliasRow>, LookupError> {
-        self.store.ask(Question::Aliases(keys.to_vec()), by, rows::alias).await
+        self.store.ask(Question::Aliases(keys.to_vec()), by, cells::alias).await
     }
 }
 
 #[async_trait]
 impl VirtualResolver for LdapStore {
     async fn virtuals(&self, keys: &[VirtualKey], by: Deadline) -> Result<Vec<VirtualRow>, LookupError> {
-        self.store.ask(Question::Virtuals(keys.to_vec()), by, rows::virtual_row).await
+        self.store.ask(Question::Virtuals(keys.to_vec()), by, cells::virtual_row).await
     }
 
     async fn rcpthosts(&self, hosts: &[Host], by: Deadline) -> Result<Vec<HostRow>, LookupError> {
-        self.store.ask(Question::Rcpthosts(hosts.to_vec()), by, rows::host).await
+        self.store.ask(Question::Rcpthosts(hosts.to_vec()), by, cells::host).await
     }
 }
 

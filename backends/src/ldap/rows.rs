@@ -2,9 +2,9 @@
 
 use super::entry::{self, Attributes};
 use super::mapping::{AliasMap, Delivery, DeliveryKind, MailboxMap, Mapping, Test, VirtualMap};
-use super::question::Question;
+use crate::question::Question;
 use ldap3::ResultEntry;
-use qmail_lookup_core::{AliasRow, Cell, CredentialRow, HostRow, MailboxRow, Standing, Table, TableRow, VirtualRow};
+use qmail_lookup_core::{Cell, Standing, Table};
 
 /// An entry that was found.
 #[derive(Clone, Debug)]
@@ -291,36 +291,4 @@ fn address_rows(map: &VirtualMap, view: &View<'_>) -> Vec<Vec<Cell>> {
         }
     }
     rows
-}
-
-pub(super) fn mailbox(cells: Vec<Cell>) -> MailboxRow {
-    credential(cells).mailbox
-}
-
-pub(super) fn credential(cells: Vec<Cell>) -> CredentialRow {
-    match TableRow::from_cells(Table::Mailbox, cells) {
-        TableRow::Mailbox(row) => row,
-        _ => CredentialRow::default(),
-    }
-}
-
-pub(super) fn alias(cells: Vec<Cell>) -> AliasRow {
-    match TableRow::from_cells(Table::Alias, cells) {
-        TableRow::Alias(row) => row,
-        _ => AliasRow::default(),
-    }
-}
-
-pub(super) fn virtual_row(cells: Vec<Cell>) -> VirtualRow {
-    match TableRow::from_cells(Table::Virtual, cells) {
-        TableRow::Virtual(row) => row,
-        _ => VirtualRow::default(),
-    }
-}
-
-pub(super) fn host(cells: Vec<Cell>) -> HostRow {
-    match TableRow::from_cells(Table::Rcpthosts, cells) {
-        TableRow::Rcpthosts(row) => row,
-        _ => HostRow::default(),
-    }
 }

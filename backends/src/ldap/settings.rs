@@ -3,12 +3,13 @@
 use super::mapping::Mapping;
 use super::tls;
 use crate::registry::{self, SettingsError};
+use crate::secret_file;
 use qmail_lookup_core::{Secret, Table};
 use serde::Deserialize;
 use serde_json::Value;
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Every key this store knows.
@@ -133,7 +134,7 @@ impl Settings {
         let roots = raw.tls_ca.as_deref().map(tls::Roots::read).transpose()?.map(Arc::new);
         let password = match (raw.password_file, raw.password) {
             (Some(_), Some(_)) => return Err(error("password_file", "set together with password; keep one of them")),
-            (Some(path), None) => Some(password_in(&path)?),
+            (Some(path), None) => Some(secret_file::read(&path).map_err(|problem| error("password_file", problem))?),
             (None, Some(text)) if text.is_empty() => {
                 return Err(error("password", "empty; an empty password makes a server take anybody for nobody"));
             }
@@ -162,23 +163,6 @@ impl Settings {
                 None => native,
             })
     }
-}
-
-/// Reads a password file: its content without one newline at the end.
-fn password_in(path: &Path) -> Result<Secret, SettingsError> {
-    let wrong = |problem: &str| error("password_file", format!("{}: {problem}", path.display()));
-    let content = std::fs::read(path).map_err(|why| wrong(&format!("cannot be read: {why}")))?;
-    let content = Secret::new(content);
-    let bytes = content.expose();
-    let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if line.is_empty() {
-        return Err(wrong("empty"));
-    }
-    if std::str::from_utf8(line).is_err() {
-        return Err(wrong("not UTF-8"));
-    }
-    Ok(Secret::new(line.to_vec()))
 }
 
 impl Server {
@@ -218,7 +202,8 @@ impl Address {
         let (scheme, rest) = text.split_once("://").ok_or_else(|| wrong("not a URL"))?;
         let ldaps = match scheme.to_ascii_lowercase().as_str() {
             "ldapi" => {
-                let path = super::url::unescape(rest).ok_or_else(|| wrong("a '%' without two hexadecimal digits"))?;
+                let path =
+                    crate::percent::unescape(rest).ok_or_else(|| wrong("a '%' without two hexadecimal digits"))?;
                 return match path.as_str() {
                     "" | "/" => Ok(Self::Socket(DEFAULT_SOCKET.into())),
                     path if path.starts_with('/') && !path.contains('\0') => {

@@ -2,10 +2,11 @@
 
 use super::filter::{self, escaped};
 use super::mapping::Mapping;
-use super::question::Question;
 use super::rows::{self, Entry};
 use super::settings::{Address, Auth, Settings, Tls};
 use super::{entry, url};
+use crate::cells;
+use crate::question::Question;
 use ldap3::asn1::{ASNTag as _, PL, StructureTag};
 use proptest::prelude::*;
 use qmail_lookup_core::settings::RuleSettings;
@@ -457,7 +458,7 @@ fn several_values_of_one_cell_are_refused_by_the_rules() {
         ("homeDirectory;x-b", "/b"),
     ];
     let found = rows::answer(&question, &mapping, [(false, entry_of(&entry))]);
-    let row = rows::mailbox(found[0].cells.clone());
+    let row = cells::mailbox(found[0].cells.clone());
     assert_eq!(row.validate(&RuleSettings::default()).unwrap_err().column, "home");
 }
 

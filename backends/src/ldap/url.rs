@@ -7,6 +7,7 @@
 //! the `?` stand settings; `%` escapes count in every part, `+` is a plus.
 
 use super::settings::error;
+use crate::percent;
 use crate::registry::{Settings, SettingsError};
 
 const FORM: &str = "expected ldap:ldapi://%2Fpath%2Fof%2Fsocket/BASE or ldap://host:port/BASE, with ?bind_dn=, \
@@ -28,7 +29,7 @@ pub(super) fn settings(rest: &str) -> Result<Settings, SettingsError> {
         return Err(error("password", help));
     }
     let unescape =
-        |text: &str| unescape(text).ok_or_else(|| wrong("a '%' without two hexadecimal digits, or not UTF-8"));
+        |text: &str| percent::unescape(text).ok_or_else(|| wrong("a '%' without two hexadecimal digits, or not UTF-8"));
     let mut settings = Settings::new();
     settings.insert("servers".to_owned(), vec![format!("{scheme}://{host}")].into());
     let base = unescape(base)?;
@@ -46,20 +47,4 @@ pub(super) fn settings(rest: &str) -> Result<Settings, SettingsError> {
         }
     }
     Ok(settings)
-}
-
-/// Undoes percent-encoding; `None` if it is none or does not give UTF-8.
-pub(super) fn unescape(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let mut digit = || rest.next().and_then(|b| char::from(b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
-        let (high, low) = (digit()?, digit()?);
-        bytes.push(high << 4 | low);
-    }
-    String::from_utf8(bytes).ok()
 }

@@ -1,11 +1,12 @@
 //! One connection to one server, without the driver's pool: it pings on every release and waits for ever if the
 //! server is silent.
 
+use super::binds::Missing;
 use super::error::{Context, failure, is_denied, is_tls, lacks_privilege, lookup_error, unknown_column, wants_key};
-use super::question::{Missing, Question};
 use super::rows;
 use super::settings::{Address, Server, Settings, Tls};
 use super::sql::{self, Session};
+use crate::question::Question;
 use crate::workers::{Connector, Failure};
 use async_trait::async_trait;
 use qmail_lookup_core::{Cell, Deadline, LookupError};

@@ -1,11 +1,11 @@
 //! MySQL and MariaDB.
 
+mod binds;
 mod catalog;
 mod connection;
 mod editor;
 mod error;
 mod facts;
-mod question;
 mod rows;
 mod settings;
 mod sql;
@@ -14,11 +14,14 @@ mod tests;
 mod url;
 
 use crate::authenticate::CompareAuthenticator;
+use crate::cells;
 use crate::failover::Failover;
 use crate::inlined::inlined;
+use crate::question::Question;
 use crate::registry::{Entry, OpenContext, SettingsError};
 use crate::workers::Again;
 use async_trait::async_trait;
+use binds::Missing;
 use connection::{Connection, MysqlServer};
 use qmail_lookup_core::rules::Ask;
 use qmail_lookup_core::{
@@ -26,7 +29,6 @@ use qmail_lookup_core::{
     Deadline, Editor, Host, HostRow, LookupError, MailboxResolver, MailboxRow, StoreFacts, Table, Username, VirtualKey,
     VirtualResolver, VirtualRow,
 };
-use question::{Missing, Question};
 use settings::Settings;
 use sql::Session;
 use std::sync::Arc;
@@ -90,7 +92,7 @@ impl Store {
 #[async_trait]
 impl CredentialResolver for Store {
     async fn credentials(&self, names: &[Username], by: Deadline) -> Result<Vec<CredentialRow>, LookupError> {
-        self.ask(Question::Credentials(names.to_vec()), by, Again::Never, rows::credential).await
+        self.ask(Question::Credentials(names.to_vec()), by, Again::Never, cells::credential).await
     }
 }
 
@@ -104,18 +106,18 @@ impl MailboxResolver for Mysql {
 #[async_trait]
 impl AliasResolver for Mysql {
     async fn aliases(&self, keys: &[AliasKey], by: Deadline) -> Result<Vec<AliasRow>, LookupError> {
-        self.store.ask(Question::Aliases(keys.to_vec()), by, Again::Allowed, rows::alias).await
+        self.store.ask(Question::Aliases(keys.to_vec()), by, Again::Allowed, cells::alias).await
     }
 }
 
 #[async_trait]
 impl VirtualResolver for Mysql {
     async fn virtuals(&self, keys: &[VirtualKey], by: Deadline) -> Result<Vec<VirtualRow>, LookupError> {
-        self.store.ask(Question::Virtuals(keys.to_vec()), by, Again::Allowed, rows::virtual_row).await
+        self.store.ask(Question::Virtuals(keys.to_vec()), by, Again::Allowed, cells::virtual_row).await
     }
 
     async fn rcpthosts(&self, hosts: &[Host], by: Deadline) -> Result<Vec<HostRow>, LookupError> {
-        self.store.ask(Question::Rcpthosts(hosts.to_vec()), by, Again::Allowed, rows::host).await
+        self.store.ask(Question::Rcpthosts(hosts.to_vec()), by, Again::Allowed, cells::host).await
     }
 }
 

@@ -1,7 +1,7 @@
 //! Rows of the driver as cells, and cells as rows of the core.
 
-use super::question::Question;
-use qmail_lookup_core::{AliasRow, Cell, CredentialRow, HostRow, MailboxRow, Table, TableRow, VirtualRow};
+use crate::question::Question;
+use qmail_lookup_core::{Cell, MailboxRow};
 use sqlx::Row;
 use sqlx::mysql::MySqlRow;
 
@@ -47,32 +47,4 @@ pub(super) fn mailbox(cells: Vec<Cell>) -> MailboxRow {
     let mut cells = cells.into_iter();
     let mut next = || cells.next().flatten();
     MailboxRow { username: next(), uid: next(), gid: next(), home: next(), suspended: next() }
-}
-
-pub(super) fn credential(cells: Vec<Cell>) -> CredentialRow {
-    match TableRow::from_cells(Table::Mailbox, cells) {
-        TableRow::Mailbox(row) => row,
-        _ => CredentialRow::default(),
-    }
-}
-
-pub(super) fn alias(cells: Vec<Cell>) -> AliasRow {
-    match TableRow::from_cells(Table::Alias, cells) {
-        TableRow::Alias(row) => row,
-        _ => AliasRow::default(),
-    }
-}
-
-pub(super) fn virtual_row(cells: Vec<Cell>) -> VirtualRow {
-    match TableRow::from_cells(Table::Virtual, cells) {
-        TableRow::Virtual(row) => row,
-        _ => VirtualRow::default(),
-    }
-}
-
-pub(super) fn host(cells: Vec<Cell>) -> HostRow {
-    match TableRow::from_cells(Table::Rcpthosts, cells) {
-        TableRow::Rcpthosts(row) => row,
-        _ => HostRow::default(),
-    }
 }

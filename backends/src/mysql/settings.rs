@@ -1,11 +1,12 @@
 //! Settings of a MySQL or MariaDB store.
 
 use crate::registry::{self, SettingsError};
+use crate::secret_file;
 use qmail_lookup_core::Secret;
 use serde::Deserialize;
 use std::fmt;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Every key this store knows.
 pub(super) const KNOWN: &[&str] =
@@ -113,7 +114,7 @@ impl Settings {
         }
         let password = match (raw.password_file, raw.password) {
             (Some(_), Some(_)) => return Err(error("password_file", "set together with password; keep one of them")),
-            (Some(path), None) => Some(password_in(&path)?),
+            (Some(path), None) => Some(secret_file::read(&path).map_err(|problem| error("password_file", problem))?),
             (None, Some(text)) if text.is_empty() => {
                 return Err(error("password", "empty; leave the key out if the user has none"));
             }
@@ -124,23 +125,6 @@ impl Settings {
         }
         Ok(Self { servers, user, password, database, tls_ca: raw.tls_ca, connections: connections.into() })
     }
-}
-
-/// Reads a password file: its content without one newline at the end.
-fn password_in(path: &Path) -> Result<Secret, SettingsError> {
-    let wrong = |problem: &str| error("password_file", format!("{}: {problem}", path.display()));
-    let content = std::fs::read(path).map_err(|why| wrong(&format!("cannot be read: {why}")))?;
-    let content = Secret::new(content);
-    let bytes = content.expose();
-    let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    if line.is_empty() {
-        return Err(wrong("empty"));
-    }
-    if std::str::from_utf8(line).is_err() {
-        return Err(wrong("not UTF-8"));
-    }
-    Ok(Secret::new(line.to_vec()))
 }
 
 impl Address {

@@ -1,7 +1,8 @@
 //! Every statement text. Keys and cells are always bound, never written into a text; every name is back-quoted, for
 //! `virtual` is a reserved word in MySQL.
 
-use super::question::{Binds, Missing, Question};
+use super::binds::{Binds, Missing};
+use crate::question::Question;
 use qmail_lookup_core::limits::KEYS_PER_STATEMENT;
 use qmail_lookup_core::{Table, TableOptions, VirtualKey};
 use std::fmt::Write;

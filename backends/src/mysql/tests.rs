@@ -1,10 +1,11 @@
 //! What needs no server: settings, URLs, statement texts, the wording of errors.
 
+use super::binds::Missing;
 use super::error::unquoted;
 use super::facts::without_hash;
-use super::question::{Missing, Question};
 use super::settings::{Address, Tls};
 use super::*;
+use crate::question::Question;
 use qmail_lookup_core::limits::KEYS_PER_STATEMENT;
 use qmail_lookup_core::{Ext, Table, TableOptions, VirtualUser};
 use serde_json::{Value, json};

@@ -1,6 +1,7 @@
 //! The part of a `--store` URL after `mysql:`: `//user@host:port/db`, `//user@localhost/db?socket=/path`.
 
 use super::settings::error;
+use crate::percent;
 use crate::registry::{Settings, SettingsError};
 use serde_json::Value;
 use url::Url;
@@ -60,18 +61,5 @@ pub(super) fn settings(rest: &str) -> Result<Settings, SettingsError> {
 
 /// Undoes percent-encoding.
 fn unescape(text: &str) -> Result<String, SettingsError> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte != b'%' {
-            bytes.push(byte);
-            continue;
-        }
-        let digit = |b: Option<u8>| b.and_then(|b| char::from(b).to_digit(16)).and_then(|d| u8::try_from(d).ok());
-        match (digit(rest.next()), digit(rest.next())) {
-            (Some(high), Some(low)) => bytes.push(high << 4 | low),
-            _ => return Err(error("", "a '%' without two hexadecimal digits")),
-        }
-    }
-    String::from_utf8(bytes).map_err(|_| error("", "not UTF-8"))
+    percent::unescape(text).ok_or_else(|| error("", "a '%' without two hexadecimal digits, or not UTF-8"))
 }

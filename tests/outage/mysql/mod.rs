@@ -3,6 +3,7 @@
 mod schema;
 mod tls;
 
+use super::proxied::{Proxied, answer_cut, cut_once, drips, stalls};
 use super::{answers, fails, knows_nothing, questions, recovers, right_or_nothing, rows, trial};
 use libtest_mimic::{Failed, Trial};
 use qmail_lookup_core::{Backend, ErrorKind, TableRow};
@@ -31,12 +32,14 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("a_server_that_hangs_up_at_once_is_not_absent", hangs_up),
         trial("a_greeting_cut_at_any_byte_is_not_absent", greeting_cut),
         trial("an_answer_cut_in_its_first_bytes_is_never_absent", || {
-            answer_cut("first_bytes", &[0, 1, 3, 4, 5, 9, 14])
+            answer_cut(on_the_way("first_bytes")?, &[0, 1, 3, 4, 5, 9, 14])
         }),
-        trial("an_answer_cut_further_on_is_never_absent", || answer_cut("further_on", &[40, 77, 150, 260, 420])),
-        trial("a_connection_cut_in_an_answer_is_made_again_or_is_an_error", cut_once),
-        trial("an_answer_that_stalls_is_not_absent", stalls),
-        trial("an_answer_that_drips_is_not_absent", drips),
+        trial("an_answer_cut_further_on_is_never_absent", || {
+            answer_cut(on_the_way("further_on")?, &[40, 77, 150, 260, 420])
+        }),
+        trial("a_connection_cut_in_an_answer_is_made_again_or_is_an_error", || cut_once(on_the_way("once")?)),
+        trial("an_answer_that_stalls_is_not_absent", || stalls(on_the_way("stalls")?, &[0, 40])),
+        trial("an_answer_that_drips_is_not_absent", || drips(on_the_way("drips")?)),
         trial("a_frozen_server_is_not_absent_and_recovers", frozen),
         trial("a_server_killed_under_load_is_never_absent_and_recovers", || dies(MariaDb::kill)),
         trial("a_server_stopped_under_load_is_never_absent_and_recovers", || dies(MariaDb::stop)),
@@ -132,57 +135,9 @@ fn greeting_cut() -> Outcome {
     recovers(&*store, &held())
 }
 
-/// Each time with connections that are there, so that the cut falls into an answer; and with every new one cut too.
-fn answer_cut(name: &str, lengths: &[usize]) -> Outcome {
-    let (proxy, store) = proxied(name)?;
-    let held = held();
-    let mut failed = 0;
-    for &bytes in lengths {
-        proxy.set(Mode::Pass);
-        recovers(&*store, &held)?;
-        proxy.set(Mode::CutAfter(bytes));
-        failed += right_or_nothing(&*store, &held)?;
-    }
-    ensure(failed > lengths.len(), format!("only {failed} questions were cut"))
-}
-
-fn cut_once() -> Outcome {
-    let (proxy, store) = proxied("once")?;
-    let held = held();
-    recovers(&*store, &held)?;
-    for bytes in [0, 4, 30, 90, 200] {
-        proxy.set(Mode::CutOneAfter(bytes));
-        right_or_nothing(&*store, &held)?;
-        recovers(&*store, &held)?;
-    }
-    Ok(())
-}
-
-fn stalls() -> Outcome {
-    let (proxy, store) = proxied("stalls")?;
-    let held = held();
-    for bytes in [0, 40] {
-        proxy.set(Mode::Pass);
-        recovers(&*store, &held)?;
-        proxy.set(Mode::StallAfter(bytes));
-        for question in &questions()[..2] {
-            fails(&*store, question, GONE_OR_LATE)?;
-        }
-    }
-    proxy.set(Mode::Pass);
-    recovers(&*store, &held)
-}
-
-fn drips() -> Outcome {
-    let (proxy, store) = proxied("drips")?;
-    let held = held();
-    recovers(&*store, &held)?;
-    proxy.set(Mode::Drip);
-    for question in &questions()[..3] {
-        fails(&*store, question, GONE_OR_LATE)?;
-    }
-    proxy.set(Mode::Pass);
-    recovers(&*store, &held)
+/// A store behind a proxy, as the outages on the way want it.
+fn on_the_way(name: &str) -> Result<Proxied, Failed> {
+    proxied(name).map(|(proxy, store)| (proxy, store, held()))
 }
 
 fn frozen() -> Outcome {

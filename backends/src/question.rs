@@ -1,4 +1,4 @@
-//! What can be asked over one connection.
+//! What can be asked over one connection of a networked store.
 
 use qmail_lookup_core::limits::KEYS_PER_STATEMENT;
 use qmail_lookup_core::rules::Ask;
@@ -6,7 +6,7 @@ use qmail_lookup_core::{AliasKey, Cell, Host, Table, Username, VirtualKey};
 
 /// One question. Keys are unique.
 #[derive(Clone, Debug)]
-pub(super) enum Question {
+pub(crate) enum Question {
     Mailboxes(Vec<Username>),
     /// With their passwords.
     Credentials(Vec<Username>),
@@ -28,7 +28,7 @@ impl From<&Ask> for Question {
 }
 
 impl Question {
-    pub(super) fn table(&self) -> Table {
+    pub(crate) fn table(&self) -> Table {
         match self {
             Self::Mailboxes(_) | Self::Credentials(_) | Self::AnyMailbox => Table::Mailbox,
             Self::Aliases(_) => Table::Alias,
@@ -37,8 +37,16 @@ impl Question {
         }
     }
 
+    /// The columns that are read, in order. Questions of routing never name those of passwords.
+    pub(crate) fn columns(&self) -> &'static [&'static str] {
+        match self {
+            Self::Mailboxes(_) => &["username", "uid", "gid", "home", "suspended"],
+            _ => self.table().columns(),
+        }
+    }
+
     /// The same question in pieces of at most one statement's keys.
-    pub(super) fn pieces(self) -> Vec<Self> {
+    pub(crate) fn pieces(self) -> Vec<Self> {
         fn cut<K: Clone + Ord>(mut keys: Vec<K>, wrap: impl Fn(Vec<K>) -> Question) -> Vec<Question> {
             keys.sort_unstable();
             keys.dedup();
@@ -54,9 +62,9 @@ impl Question {
         }
     }
 
-    /// True if a row, cells in the order of [`Table::columns`], belongs to one of the keys by its bytes. A server's
-    /// matching rules ignore blanks, too.
-    pub(super) fn asks_for(&self, row: &[Cell]) -> bool {
+    /// True if a row, whose key cells come first, belongs to one of the keys by its bytes. Others, which only a collation
+    /// or a matching rule takes for equal, are left out: in another piece of the question they would come a second time.
+    pub(crate) fn asks_for(&self, row: &[Cell]) -> bool {
         let cell = |n: usize| row.get(n).and_then(|cell| cell.as_deref());
         match self {
             Self::AnyMailbox => true,
