@@ -169,6 +169,14 @@ pub(super) fn trials() -> Vec<Trial> {
             run(&["--store", &url, "getpw", "iain"])?.exits(111)?.complains(&[&socket])?;
             Ok(())
         }),
+        needs_server("mariadb::check_warns_about_keys_that_tell_capitals_apart", || {
+            let site = Site::new()?;
+            site.server.sql(
+                "ALTER TABLE q.mailbox MODIFY username varchar(32) CHARACTER SET latin1 COLLATE latin1_bin NOT NULL",
+            )?;
+            site.run(&["check"])?.exits(0)?.says("warning  mailbox: key column username tells capitals")?;
+            Ok(())
+        }),
         needs_server("mariadb::check_warns_about_more_than_select", || {
             let site = Site::new()?;
             site.run(&["check"])?.exits(0)?.says("warning  grants")?.says("INSERT")?;

@@ -148,9 +148,20 @@ fn columns(found: &TableFacts, logins: bool) -> Vec<Finding> {
         };
         findings.push(Finding::warn(table.name(), what, "add it as documented"));
     }
+    let keys = table.columns().get(..table.key_columns()).unwrap_or_default();
+    for (column, kind) in found.columns.iter().filter(|(column, _)| keys.contains(&column.as_str())) {
+        let exact = kind.ends_with("_bin") || kind.ends_with("_cs") || kind.contains("binary(");
+        if exact {
+            let what = format!("key column {column} tells capitals from small letters: a stored Boss is never found");
+            findings.push(Finding::warn(
+                table.name(),
+                what,
+                "give it a collation that ends in _ci, or store small letters",
+            ));
+        }
+    }
     if found.indexed == Some(false) {
-        let help =
-            format!("add an index on {}", table.columns().get(..table.key_columns()).unwrap_or_default().join(", "));
+        let help = format!("add an index on {}", keys.join(", "));
         findings.push(Finding::warn(table.name(), "every lookup reads the whole table", help));
     }
     if findings.is_empty() && found.indexed.is_none() {
