@@ -1,4 +1,4 @@
-//! `qmail-lookup`: asks, explains and checks the stores from the command line. One file per verb under [`verbs`].
+//! `qmail-lookup`: asks, explains and checks the stores from the command line. One file per verb under `verbs`.
 
 mod alias_user;
 mod cli;
