@@ -3,7 +3,7 @@
 # As root on Debian or Ubuntu it installs the packages that are missing, without starting any service; otherwise it
 # says what to install. Test servers are private to the run and live below the temporary folder.
 # CI=true or QL_REQUIRE=all makes a store that cannot be tested a failure instead of an ignored test.
-set -eu
+set -euo pipefail
 cd "$(dirname "$0")/.."
 exec </dev/null
 PATH=$PATH:/usr/sbin:/sbin
@@ -77,10 +77,12 @@ fi
 say "building"
 cargo build --workspace --bins --tests --locked || { say "the build failed"; exit 1; }
 say "testing"
-if cargo test --workspace --locked --no-fail-fast -- "$@"; then
-  say "all tests passed"
-else
-  status=$?
-  say "some tests failed"
-  exit "$status"
-fi
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+status=0
+cargo test --workspace --locked --no-fail-fast -- "$@" 2>&1 | tee "$log" || status=$?
+# One line for all test programs together.
+awk '/^test result:/ { passed += $4; failed += $6; skipped += $8 }
+  END { printf "%d passed, %d failed, %d skipped\n", passed, failed, skipped }' "$log"
+if [ "$status" = 0 ]; then say "all tests passed"; else say "some tests failed"; fi
+exit "$status"
