@@ -1,4 +1,4 @@
-//! The example store: somebody else's store can be judged by the same helpers.
+//! The example store: somebody else's store can be judged by the same steps.
 
 use super::{answers, knows_nothing, recovers, rows, trial};
 use libtest_mimic::Trial;
