@@ -307,7 +307,12 @@ impl LdapServer {
             return self.nothing(conn).await;
         }
         let answers = try_join_all(searches.iter().map(|search| self.one_or_all(conn, question, search))).await?;
-        let rows = rows::answer(question, mapping, answers.into_iter().flatten());
+        let answers: Vec<_> = answers.into_iter().flatten().collect();
+        if rows::contradicts(question, mapping, &answers) {
+            let what = "an entry of a virtual host was not found by what it says; it is hidden, or was just changed";
+            return Err(Failure::Answered(self.context.error(ErrorKind::Refused, what)));
+        }
+        let rows = rows::answer(question, mapping, answers);
         if let (Question::Credentials(_), Some(map)) = (question, &mapping.mailbox)
             && rows.iter().any(|row| row.passwords == 0)
         {

@@ -52,7 +52,7 @@ async fn facts_of(server: &LdapServer, conn: &Connection) -> Result<StoreFacts, 
 /// may hold several columns.
 fn columns(server: &LdapServer, schema: &Subschema, table: Table) -> Vec<(String, String)> {
     let named = server.settings.mapping.attributes(table);
-    let columns = table.columns().iter().filter_map(|&column| {
+    let columns = table.columns().iter().map(|&column| {
         let held_by = match column {
             "alias_host" => "alias_username",
             "password_type" => "password",
@@ -63,7 +63,9 @@ fn columns(server: &LdapServer, schema: &Subschema, table: Table) -> Vec<(String
             .filter_map(|named| schema.comparison(named.attribute).map(|rule| format!("{} {rule}", named.attribute)))
             .map(|kind| kind.trim_end().to_owned())
             .collect();
-        (!kinds.is_empty()).then(|| (column.to_owned(), kinds.join(", ")))
+        // A mapping need not have every column.
+        let kind = if kinds.is_empty() { "not mapped".to_owned() } else { kinds.join(", ") };
+        (column.to_owned(), kind)
     });
     columns.collect()
 }

@@ -43,6 +43,7 @@ use async_trait::async_trait;
 use authenticate::BindAuthenticator;
 use connection::{Connection, LdapServer, PER_LINE, Reply};
 use qmail_lookup_core::rules::Ask;
+use qmail_lookup_core::settings::VirtualPatterns;
 use qmail_lookup_core::{
     AliasKey, AliasResolver, AliasRow, Authenticator, Backend, Catalog, Cell, CredentialResolver, Deadline, Editor,
     Host, HostRow, LookupError, MailboxResolver, MailboxRow, StoreFacts, Username, VirtualKey, VirtualResolver,
@@ -56,6 +57,12 @@ pub const ENTRY: Entry = Entry { kind: "ldap", open, from_url: url::settings, sc
 
 fn open(settings: crate::registry::Settings, context: &OpenContext) -> Result<Arc<dyn Backend>, SettingsError> {
     let settings = Arc::new(Settings::read(settings)?);
+    let by_address = settings.mapping.virtuals.as_ref().is_some_and(|map| !map.addresses.is_empty());
+    if by_address && context.rules.virtual_patterns == VirtualPatterns::Like {
+        let problem = "virtual recipients of this mapping are addresses, in which _ and % mean themselves; \
+                       set rules.virtual_patterns = \"plain\"";
+        return Err(settings::error("mapping", problem));
+    }
     let server = |server| Arc::new(LdapServer::new(&settings, server));
     let servers = settings.servers.iter().map(server).collect();
     let servers = Failover::new(servers, settings.connections * PER_LINE);

@@ -4,7 +4,7 @@ use super::entry::{self, Attributes};
 use super::mapping::{AliasMap, Delivery, DeliveryKind, MailboxMap, Mapping, Test, VirtualMap};
 use crate::question::Question;
 use ldap3::ResultEntry;
-use qmail_lookup_core::{Cell, Standing, Table};
+use qmail_lookup_core::{Cell, Standing, Table, VirtualKey};
 
 /// An entry that was found.
 #[derive(Clone, Debug)]
@@ -114,6 +114,18 @@ pub(super) fn hidden<'a>(question: &Question, mapping: &'a Mapping, entry: &Entr
             map.host.as_deref().filter(lacks).or(address.map(String::as_str))
         }
     }
+}
+
+/// True if an entry that was to show only that its host exists has a row that an exact key or a pattern asks for, and
+/// that the search for those has not found: something is hidden from us, or has changed in between.
+pub(super) fn contradicts(question: &Question, mapping: &Mapping, answers: &[(bool, Entry)]) -> bool {
+    let Question::Virtuals(keys) = question else { return false };
+    let wanted = keys.iter().filter(|key| !matches!(key, VirtualKey::Any { .. })).cloned().collect();
+    let wanted = Question::Virtuals(wanted);
+    let rows = |entry: &Entry| cells(Table::Virtual, mapping, &View { entry: &entry.attributes });
+    let found: Vec<_> = answers.iter().filter(|(one, _)| !one).flat_map(|(_, entry)| rows(entry)).collect();
+    let shown = answers.iter().filter(|(one, _)| *one).flat_map(|(_, entry)| rows(entry));
+    shown.into_iter().any(|row| wanted.asks_for(&row) && !found.contains(&row))
 }
 
 fn cells(table: Table, mapping: &Mapping, view: &View<'_>) -> Vec<Vec<Cell>> {
@@ -283,6 +295,9 @@ fn address_rows(map: &VirtualMap, view: &View<'_>) -> Vec<Vec<Cell>> {
     for address in addresses {
         let Some(at) = address.iter().rposition(|&b| b == b'@') else { continue };
         let (user, host) = address.split_at(at);
+        if user.is_empty() {
+            continue; // no address, and no catch-all either: that has a word of its own
+        }
         let host = host.get(1..).unwrap_or_default().to_vec();
         let row = |user: &[u8]| vec![Some(host.clone()), Some(user.to_vec()), owner.clone(), Some(Vec::new())];
         rows.push(row(user));

@@ -67,7 +67,8 @@ impl Known {
                     );
                     return Err(Failure::Answered(error.with_help(help)));
                 }
-                base_is_seen(conn, place, table, at).await
+                base_is_seen(conn, place, table, at).await?;
+                attributes_are_seen(conn, mapping, table, at).await
             };
             seen.get_or_try_init(check).await?;
         }
@@ -112,6 +113,37 @@ async fn base_is_seen(conn: &Connection, place: Place<'_>, table: Table, at: &Co
     let who = at.bind_dn.as_deref().unwrap_or("anonymous");
     let what = format!("base {} of table {table} is missing or hidden", place.base);
     Err(Failure::Answered(at.error(ErrorKind::Schema, what).with_help(format!("let {who} read the entry"))))
+}
+
+/// Succeeds if the account may search by every mapped attribute and read it, as far as the first entries of the table
+/// tell. One that is hidden would look as if no entry had it: a user part would become the catch-all, a suspended
+/// mailbox an active one. Passwords have a check of their own. An empty table tells nothing; that is rule K4's business.
+async fn attributes_are_seen(conn: &Connection, mapping: &Mapping, table: Table, at: &Context) -> Result<(), Failure> {
+    let Some(place) = mapping.place(table) else { return Ok(()) };
+    let class = format!("(objectClass={})", place.class);
+    let one = |filter: String, attribute: &str| Search {
+        base: place.base.to_owned(),
+        filter,
+        attributes: vec![attribute.to_owned()],
+        one: true,
+    };
+    if conn.search(&one(class.clone(), "1.1"), at).await?.is_empty() {
+        return Ok(());
+    }
+    for named in mapping.attributes(table).iter().filter(|named| named.column != "password") {
+        let name = named.attribute;
+        // Present or not is true of every entry, but undefined for who may not search by the attribute.
+        let either = format!("(&{class}(|({name}=*)(!({name}=*))))");
+        let searched = !conn.search(&one(either, "1.1"), at).await?.is_empty();
+        let holders = conn.search(&one(format!("(&{class}({name}=*))"), name), at).await?;
+        let read = holders.iter().all(|entry| entry.attributes.value(name).is_some());
+        if !(searched && read) {
+            let who = at.bind_dn.as_deref().unwrap_or("anonymous");
+            let error = at.error(ErrorKind::Refused, format!("attribute {name} of table {table} is hidden from us"));
+            return Err(Failure::Answered(error.with_help(format!("let {who} search and read {name}"))));
+        }
+    }
+    Ok(())
 }
 
 fn base_search(base: &str, attributes: &[&str]) -> Search {

@@ -165,7 +165,12 @@ fn columns(found: &TableFacts, logins: bool) -> Vec<Finding> {
         findings.push(Finding::warn(table.name(), "every lookup reads the whole table", help));
     }
     if findings.is_empty() && found.indexed.is_none() {
-        let keys = found.columns.iter().take(table.key_columns()).filter_map(|(_, kind)| kind.split(' ').next());
+        let keys = found
+            .columns
+            .iter()
+            .take(table.key_columns())
+            .filter(|(_, kind)| kind != "not mapped")
+            .filter_map(|(_, kind)| kind.split(' ').next());
         let what = format!(
             "whether the server has an index for {} cannot be seen from here",
             keys.collect::<Vec<_>>().join(", ")
