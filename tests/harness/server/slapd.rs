@@ -21,7 +21,7 @@ pub const USER: &str = "cn=qmail,dc=test";
 /// Its password, and that of the [`LIMITED`] ones.
 pub const PASSWORD: &str = super::mariadb::PASSWORD;
 /// Accounts that may do less: see [`Slapd::start`] for what.
-pub const LIMITED: [&str; 5] = ["blind", "homeless", "few", "reader", "stranger"];
+pub const LIMITED: [&str; 7] = ["blind", "homeless", "few", "reader", "stranger", "unsearching", "unreading"];
 
 const ROOT: &str = "cn=root,dc=test";
 const POLICY: &str = "cn=policy,dc=test";
@@ -101,7 +101,8 @@ pub fn has_policies() -> bool {
 impl Slapd {
     /// Starts a fresh server that holds nothing but the accounts [`USER`] and [`LIMITED`]: `blind` sees no mailbox,
     /// `homeless` sees no home, `few` gets at most five entries, `reader` sees all but
-    /// passwords and writes nothing, `stranger` sees nothing at all.
+    /// passwords and writes nothing, `stranger` sees nothing at all. With our schema, `unsearching` may not even search by
+    /// extension, virtual user and suspended, and `unreading` may search by them and not read them.
     ///
     /// # Errors
     /// If it does not start.
@@ -344,10 +345,18 @@ index objectClass eq
 {indexes}access to * by dn.exact=\"{USER}\" manage by dn.exact=\"cn=stranger,{SUFFIX}\" auth by * break
 access to attrs=userPassword by anonymous auth by * none
 access to dn.regex=\"^[^,]+,ou=mailbox,\" by dn.exact=\"cn=blind,{SUFFIX}\" none by * break
-access to attrs={home} by dn.exact=\"cn=homeless,{SUFFIX}\" none by * break
+{ours}access to attrs={home} by dn.exact=\"cn=homeless,{SUFFIX}\" none by * break
 access to * by users read by anonymous auth
 {policies}",
         ca = tls.ca.display(),
+        ours = if schema == Schema::Native {
+            format!(
+                "access to attrs=qlookAlias,qlookVirtualUser,qlookSuspended by dn.exact=\"cn=unsearching,{SUFFIX}\" none \
+                 by dn.exact=\"cn=unreading,{SUFFIX}\" search by * break\n"
+            )
+        } else {
+            String::new()
+        },
         shown = shown.display(),
         key = tls.key.display(),
         folder = folder.display(),

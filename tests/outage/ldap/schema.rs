@@ -27,6 +27,8 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("mailboxes_that_an_account_may_not_see_are_not_absent_with_a_canary", || hidden(canary)),
         trial("mailboxes_that_an_account_may_not_see_are_not_absent_without_a_canary", || hidden(|| Proof::NotEmpty)),
         trial("homes_that_an_account_may_not_see_make_nobody_absent", hidden_homes),
+        trial("attributes_that_an_account_may_not_search_are_not_absent", || hidden_attributes("unsearching")),
+        trial("attributes_that_an_account_may_not_read_are_not_absent", || hidden_attributes("unreading")),
         trial("an_account_that_only_reads_answers_all_but_logins", only_reads),
         trial("a_size_limit_cuts_no_set", size_limit),
         trial("a_referral_in_the_tree_is_not_absent", referral),
@@ -103,6 +105,27 @@ fn hidden_homes() -> Outcome {
         },
         Err(error) => ensure(WRONG.contains(&error.kind()), format!("{error:?}")),
     }
+}
+
+/// An attribute that is hidden would look as if no entry had it: its user part gone, an entry is the catch-all; its
+/// suspended gone, a mailbox may log in.
+fn hidden_attributes(account: &str) -> Outcome {
+    let (server, name) = base(account)?;
+    let store = limited(server, &name, account)?;
+    for question in [
+        Question::aliases([("iain", "")]),
+        Question::aliases([("iain", "nobody")]),
+        Question::exact([("virtual.com", "nobody")]),
+        Question::exact([("sillydomain.com", "sales")]),
+        Question::patterns("funky.com"),
+        Question::mailboxes(["susp-y"]),
+        Question::mailboxes(["nobody"]),
+    ] {
+        fails(&*store, &question, WRONG)?;
+    }
+    // Nothing is hidden in the table of hosts.
+    let hosts = Question::rcpthosts(["bar.com"]);
+    equal("hosts", hosts.counting(&hosts.put(&*store, soon())?), hosts.counting(&held()))
 }
 
 /// It sees no password. That must not look like an account without one.
