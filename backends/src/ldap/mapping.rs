@@ -74,6 +74,9 @@ pub(super) struct AliasMap {
     pub(super) local: Option<Local>,
     /// Entries whose rows cannot be told. They have one row that has no instruction.
     pub(super) refuse: Vec<Test>,
+    /// Entries without rows: qmail's own files decide.
+    #[serde(default)]
+    pub(super) files: Vec<Test>,
 }
 
 /// One attribute that holds instructions.
@@ -297,7 +300,7 @@ impl Mapping {
                     put(&mut all, "alias", map.alias.as_ref(), Used::Key);
                     put(&mut all, "seq", map.seq.as_ref(), Used::Read);
                     let local = map.local.iter().flat_map(|local| &local.unless);
-                    let mut tests: Vec<&Test> = map.refuse.iter().chain(local).collect();
+                    let mut tests: Vec<&Test> = map.refuse.iter().chain(&map.files).chain(local).collect();
                     for delivery in &map.deliveries {
                         put(&mut all, "alias_username", Some(&delivery.attribute), Used::Read);
                         tests.extend(delivery.only_if.iter().chain(&delivery.unless));

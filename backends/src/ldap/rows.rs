@@ -211,6 +211,9 @@ fn bogus() -> Pair {
 }
 
 fn pairs(map: &AliasMap, view: &View<'_>) -> Vec<Pair> {
+    if map.files.iter().any(|test| view.holds(test)) {
+        return Vec::new();
+    }
     if map.refuse.iter().any(|test| view.holds(test)) {
         return vec![bogus()];
     }

@@ -410,6 +410,7 @@ fn qmail_ldap_deliveries_are_told_or_refused() {
     assert_eq!(of(&with_program).unwrap(), ["|/bin/p", "&a@b.org"]);
     assert_eq!(of(&[("deliveryMode", "nolocal")]), Err("A2"), "nothing to do is no success");
     assert_eq!(of(&[path[0], path[1], ("qmailDotMode", "both")]), Err("A2"));
+    assert_eq!(of(&[path[0], path[1], forward, ("qmailDotMode", "DotOnly")]), none, "its files decide (rule A4)");
     assert_eq!(of(&[path[0], path[1], forward, ("qmailDotMode", "none")]).unwrap(), ["/h/Maildir/"]);
     let with_default =
         Mapping::read(Some(json!({"from": "qmail-ldap", "alias": {"local": {"default": "./Maildir/"}}})), "dc=x");

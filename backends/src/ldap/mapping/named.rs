@@ -53,6 +53,7 @@ impl Mapping {
                 }],
                 local: None,
                 refuse: Vec::new(),
+                files: Vec::new(),
             }),
             virtuals: Some(VirtualMap {
                 base: below("virtual"),
@@ -81,8 +82,7 @@ impl Mapping {
     /// homeDirectory and mailMessageStore or `alias.local.default` says what it is.
     pub(in crate::ldap) fn qmail_ldap(base: &str) -> Self {
         let silent = test("qmailDotMode", &["dotonly", "none"]);
-        let not_local =
-            vec![test("deliveryMode", &["nolocal", "forwardonly", "nombox"]), test("qmailDotMode", &["dotonly"])];
+        let not_local = vec![test("deliveryMode", &["nolocal", "forwardonly", "nombox"])];
         let delivery = |attribute: &str, kind, only_if: Vec<Test>, unless: Vec<Test>| Delivery {
             attribute: text(attribute),
             kind,
@@ -138,6 +138,7 @@ impl Mapping {
                 ],
                 local: Some(Local { default: None, unless: not_local }),
                 refuse: vec![test("qmailDotMode", &["both"])],
+                files: vec![test("qmailDotMode", &["dotonly"])],
             }),
             virtuals: Some(VirtualMap {
                 base: text(base),
@@ -193,6 +194,7 @@ impl Mapping {
                 }],
                 local: None,
                 refuse: Vec::new(),
+                files: Vec::new(),
             }),
             virtuals: None,
             rcpthosts: None,
