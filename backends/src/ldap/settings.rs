@@ -122,8 +122,9 @@ impl Settings {
             return Err(error("servers", format!("an empty list; leave the key out for {DEFAULT_SOCKET}")));
         }
         let servers = addresses.iter().map(|text| Server::read(text, raw.tls)).collect::<Result<Vec<_>, _>>()?;
-        if raw.auth == Auth::Bind && servers.iter().any(|server| server.tls == Tls::Off && !server.at.is_local()) {
-            let problem = "off, but auth = \"bind\" would send the users' passwords over the network as they are; use \
+        // Whoever may be the server could take every password, and let everybody in.
+        if raw.auth == Auth::Bind && servers.iter().any(|server| server.tls != Tls::Verify && !server.at.is_local()) {
+            let problem = "not \"verify\", but auth = \"bind\" would trust whoever answers with the users' passwords; use \
                            tls = \"verify\", or auth = \"compare\"";
             return Err(error("tls", problem));
         }

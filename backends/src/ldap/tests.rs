@@ -49,6 +49,11 @@ fn encryption_follows_the_address_unless_it_is_set() {
     assert_eq!(tls("ldaps://db.example", Some("require")), Ok(Tls::Require));
     assert_eq!(tls("ldaps://db.example", Some("off")), Err("tls".to_owned()));
     assert_eq!(tls("ldap://[2001:db8::1]", None), Err("servers".to_owned()));
+    // A bind hands the user's password to whoever answers, and believes the answer.
+    for word in ["off", "require"] {
+        let far = json!({"base": "dc=x", "auth": "bind", "servers": ["ldap://db.example"], "tls": word});
+        assert_eq!(read(&far).map_err(|error| error.key).err().as_deref(), Some("tls"), "{word}");
+    }
 }
 
 #[test]
