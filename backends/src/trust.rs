@@ -159,8 +159,11 @@ impl Backend for Trust {
     }
 
     async fn any_mailbox(&self, by: Deadline) -> Result<bool, LookupError> {
-        self.prove(by).await?;
-        self.inner.any_mailbox(by).await
+        if self.proof == Proof::None {
+            return self.inner.any_mailbox(by).await;
+        }
+        // Either proof has seen one.
+        self.prove(by).await.map(|()| true)
     }
 
     async fn facts(&self, by: Deadline) -> Result<StoreFacts, LookupError> {

@@ -1,7 +1,7 @@
 //! A store that is down: every verb ends within its deadline, with 111 and one line that names the server.
 
 use super::mariadb::{Site, needs_server};
-use super::{run, run_with, trial};
+use super::{Run, run, run_with, trial};
 use libtest_mimic::{Failed, Trial};
 use qmail_lookup_tests::check::{Outcome, ensure};
 use std::time::{Duration, Instant};
@@ -21,12 +21,11 @@ const VERBS: &[&[&str]] = &[
     &["init"],
 ];
 
-/// Every verb at this store: 111, one line with `words`, not much later than the deadline of 1 s.
-fn all_temporary(url: &str, words: &[&str]) -> Outcome {
+/// Every verb, as `ask` asks it: 111, one line with `words`, not much later than the deadline of 1 s.
+pub(super) fn every_verb_is_temporary(words: &[&str], ask: impl Fn(&[&str]) -> Result<Run, Failed>) -> Outcome {
     for verb in VERBS {
         let begun = Instant::now();
-        let args = [&["--store", url], *verb].concat();
-        let done = run_with(&args, "secret\n", &[("QMAIL_LOOKUP_STORE__DEADLINE", "1s")])?;
+        let done = ask(verb)?;
         let took = begun.elapsed();
         done.exits(111)
             .and_then(|done| done.complains(words))
@@ -34,6 +33,11 @@ fn all_temporary(url: &str, words: &[&str]) -> Outcome {
         ensure(took < Duration::from_secs(4), format!("{verb:?} took {took:?} with a deadline of 1 s"))?;
     }
     Ok(())
+}
+
+fn all_temporary(url: &str, words: &[&str]) -> Outcome {
+    let deadline = [("QMAIL_LOOKUP_STORE__DEADLINE", "1s")];
+    every_verb_is_temporary(words, |verb| run_with(&[&["--store", url], verb].concat(), "secret\n", &deadline))
 }
 
 pub(super) fn trials() -> Vec<Trial> {
