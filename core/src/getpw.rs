@@ -4,7 +4,7 @@
 use crate::error::{Misconfiguration, printable};
 use crate::limits::SIX_FIELDS_MAX;
 use crate::mailbox::Mailbox;
-use crate::settings::HomeTrouble;
+use crate::settings::{HomeTrouble, RuleSettings};
 use crate::virtuals::Encoded;
 
 /// The six fields.
@@ -104,15 +104,91 @@ pub enum HomeCheck {
     CannotExamine,
 }
 
-/// What to do after the home was looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Choice {
-    /// Answer with the mailbox.
-    Mailbox,
-    /// Answer with the alias user, dash `-`, ext as [`alias_ext`] says.
+/// The whole answer to `getpw`: who won, and what is left to the process that may look at the home.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// Home that does not exist.
+    pub home_missing: HomeTrouble,
+    /// Home with another owner.
+    pub home_mismatch: HomeTrouble,
+    /// Who gets the mail.
+    pub winner: Winner,
+    /// The alias user, with the extension under which he gets this mail; `None` if this system has none.
+    pub alias: Option<SixFields>,
+}
+
+/// Who gets the mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Winner {
+    /// A mailbox, if its home is in order.
+    Mailbox(SixFields),
+    /// Whoever the stock qmail-getpw names for this local part.
+    Stock(Vec<u8>),
+    /// The alias user.
     AliasUser,
-    /// Exit 118; the text is for the log.
+}
+
+/// What qmail-getpw does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Choice<'a> {
+    /// Answers with these fields.
+    Fields {
+        /// The fields.
+        fields: &'a SixFields,
+        /// Why the mailbox was passed over, if it was.
+        skipped: Option<&'static str>,
+    },
+    /// Runs the stock program for this local part.
+    Stock(&'a [u8]),
+    /// Exits 118; the text is for the log.
     Defer(&'static str),
+}
+
+impl Answer {
+    /// The answer for `local`, as it stands in the queue. `alias` is the alias user's record, whatever its extension.
+    #[must_use]
+    pub fn of(owner: &Owner, local: &[u8], settings: &RuleSettings, alias: Option<SixFields>) -> Self {
+        let (winner, ext) = match owner {
+            Owner::Mailbox { mailbox, dash, ext } => {
+                (Winner::Mailbox(SixFields::of(mailbox, dash, ext)), alias_ext(local))
+            }
+            Owner::AliasUser { ext } => (Winner::AliasUser, ext.clone()),
+            Owner::Stock { local } => (Winner::Stock(local.clone()), local.clone()),
+        };
+        let alias = alias.map(|fields| SixFields { dash: b"-".to_vec(), ext, ..fields });
+        Self { home_missing: settings.home_missing, home_mismatch: settings.home_mismatch, winner, alias }
+    }
+
+    /// Decides rule G3. `look` is asked about a mailbox's home only.
+    pub fn choose(&self, look: impl FnOnce(&SixFields) -> HomeCheck) -> Choice<'_> {
+        match &self.winner {
+            Winner::Stock(local) => Choice::Stock(local),
+            Winner::AliasUser => self.alias_user(None),
+            Winner::Mailbox(fields) => {
+                let by = |policy, why| match policy {
+                    HomeTrouble::Defer => Choice::Defer(why),
+                    HomeTrouble::Alias => self.alias_user(Some(why)),
+                };
+                match look(fields) {
+                    HomeCheck::Fine => Choice::Fields { fields, skipped: None },
+                    HomeCheck::CannotExamine => Choice::Defer("the home directory cannot be examined"),
+                    HomeCheck::Missing => by(self.home_missing, "the home directory does not exist"),
+                    HomeCheck::OtherOwner => {
+                        by(self.home_mismatch, "the home directory is owned by another uid or gid")
+                    }
+                }
+            }
+        }
+    }
+
+    /// The alias user's record; without one nobody can be told that there is no such mailbox.
+    #[must_use]
+    pub fn alias_user(&self, skipped: Option<&'static str>) -> Choice<'_> {
+        match &self.alias {
+            Some(fields) => Choice::Fields { fields, skipped },
+            None => Choice::Defer("this system has no alias user"),
+        }
+    }
 }
 
 /// The extension under which the alias user gets the mail of a mailbox whose home is in trouble (rule G3 with
@@ -123,21 +199,6 @@ pub fn alias_ext(local: &[u8]) -> Vec<u8> {
     match Encoded::decode(local) {
         Some(Encoded { host, user }) => [user, b"@", host.as_bytes()].concat(),
         None => local.to_vec(),
-    }
-}
-
-/// Decides rule G3.
-#[must_use]
-pub fn choose(check: HomeCheck, home_missing: HomeTrouble, home_mismatch: HomeTrouble) -> Choice {
-    let by = |policy, why| match policy {
-        HomeTrouble::Defer => Choice::Defer(why),
-        HomeTrouble::Alias => Choice::AliasUser,
-    };
-    match check {
-        HomeCheck::Fine => Choice::Mailbox,
-        HomeCheck::CannotExamine => Choice::Defer("the home directory cannot be examined"),
-        HomeCheck::Missing => by(home_missing, "the home directory does not exist"),
-        HomeCheck::OtherOwner => by(home_mismatch, "the home directory is owned by another uid or gid"),
     }
 }
 
@@ -160,14 +221,45 @@ mod tests {
         assert!(SixFields { ext: vec![b'a'; SIX_FIELDS_MAX], ..fields }.encode().is_err());
     }
 
+    fn fields(user: &str) -> SixFields {
+        let (home, dash) = (b"/h".to_vec(), Vec::new());
+        SixFields { user: user.into(), uid: 800, gid: 100, home, dash, ext: Vec::new() }
+    }
+
     #[test]
     fn trouble_with_the_home_never_becomes_the_alias_user_unless_asked_for() {
         use HomeTrouble::{Alias, Defer};
-        assert_eq!(choose(HomeCheck::Fine, Alias, Alias), Choice::Mailbox);
-        assert!(matches!(choose(HomeCheck::Missing, Defer, Alias), Choice::Defer(_)));
-        assert!(matches!(choose(HomeCheck::OtherOwner, Alias, Defer), Choice::Defer(_)));
-        assert!(matches!(choose(HomeCheck::CannotExamine, Alias, Alias), Choice::Defer(_)));
-        assert_eq!(choose(HomeCheck::Missing, Alias, Defer), Choice::AliasUser);
+        let (bob, alias) = (fields("bob"), fields("alias"));
+        let choose = |check, home_missing, home_mismatch| {
+            let winner = Winner::Mailbox(bob.clone());
+            let answer = Answer { home_missing, home_mismatch, winner, alias: Some(alias.clone()) };
+            match answer.choose(|_| check) {
+                Choice::Fields { fields, skipped } => Some((fields.user.clone(), skipped.is_some())),
+                Choice::Defer(_) => None,
+                Choice::Stock(_) => unreachable!(),
+            }
+        };
+        assert_eq!(choose(HomeCheck::Fine, Alias, Alias), Some((b"bob".to_vec(), false)));
+        assert_eq!(choose(HomeCheck::Missing, Defer, Alias), None);
+        assert_eq!(choose(HomeCheck::OtherOwner, Alias, Defer), None);
+        assert_eq!(choose(HomeCheck::CannotExamine, Alias, Alias), None);
+        assert_eq!(choose(HomeCheck::Missing, Alias, Defer), Some((b"alias".to_vec(), true)));
+        assert_eq!(choose(HomeCheck::OtherOwner, Defer, Alias), Some((b"alias".to_vec(), true)));
+    }
+
+    #[test]
+    fn without_an_alias_user_nobody_is_told_that_there_is_no_mailbox() {
+        let settings = RuleSettings::default();
+        let nobody = Answer::of(&Owner::AliasUser { ext: b"x".to_vec() }, b"x", &settings, None);
+        assert!(matches!(nobody.choose(|_| HomeCheck::Fine), Choice::Defer(_)));
+        let stock = Answer::of(&Owner::Stock { local: b"x-Y".to_vec() }, b"x-Y", &settings, Some(fields("alias")));
+        assert_eq!(stock.choose(|_| HomeCheck::Fine), Choice::Stock(b"x-Y"));
+        let found = stock.alias.unwrap();
+        assert_eq!((&found.dash[..], &found.ext[..]), (&b"-"[..], &b"x-Y"[..]));
+    }
+
+    #[test]
+    fn the_alias_user_gets_a_virtual_recipient_by_its_address() {
         assert_eq!(alias_ext(b"Iain-x"), b"Iain-x");
         assert_eq!(alias_ext(b"=virtual.com=-Iain"), b"Iain@virtual.com", "never what means an unknown recipient");
     }

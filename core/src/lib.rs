@@ -9,11 +9,14 @@
 //! | qmail-getpw's answer | [`getpw`] |
 //! | password, password_type | `password` |
 //! | who gets the mail, and how: every decision | [`rules`] |
+//! | the daemon's sockets | [`wire`] |
+//! | qmail's control files | [`control`] |
 //!
 //! Rows hold raw cells; [`key`] makes the questions, [`rules`] judges the answers, and neither does any I/O.
 //! Features: `resolver` (the async traits, `Lookup`), `password`, `serde`. Without them: no async, no hash crates.
 
 pub mod alias;
+pub mod control;
 pub mod deadline;
 pub mod error;
 pub mod getpw;
@@ -24,6 +27,7 @@ pub mod rcpthosts;
 pub mod rules;
 pub mod settings;
 pub mod virtuals;
+pub mod wire;
 
 #[cfg(feature = "resolver")]
 pub mod backend;

@@ -100,6 +100,27 @@ choice!(
     }
 );
 
+choice!(
+    /// Who is asked about a login that has no mailbox row (rule P6).
+    FallBack {
+        /// Nobody: it is refused.
+        #[default] None,
+        /// The stock checkpassword, so that system users keep logging in.
+        Stock,
+    }
+);
+choice!(
+    /// What becomes of a stored password that is weaker than this, when its owner logs in.
+    Rehash {
+        /// It stays as it is.
+        #[default] Off,
+        /// crypt(3)'s `$6$`.
+        Sha512,
+        /// crypt(3)'s `$y$`.
+        Yescrypt,
+    }
+);
+
 /// `[rules]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Deserialize), serde(default, deny_unknown_fields))]
@@ -172,4 +193,10 @@ impl Default for RuleSettings {
 pub struct AuthSettings {
     /// See [`LoginBy`].
     pub login: LoginBy,
+    /// See [`FallBack`].
+    pub fall_back: FallBack,
+    /// See [`Rehash`].
+    pub rehash: Rehash,
+    /// Password hashes computed at the same time, 0 to 64; 0 is one for each processor.
+    pub parallel: u16,
 }

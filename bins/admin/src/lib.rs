@@ -2,7 +2,6 @@
 
 mod alias_user;
 mod cli;
-mod control;
 mod exit;
 mod home;
 mod output;

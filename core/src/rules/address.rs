@@ -134,7 +134,7 @@ impl Question for Explain {
 }
 
 impl Explain {
-    fn route(&self, facts: &Facts<'_>) -> Result<Option<Route>, Stop> {
+    pub(super) fn route(&self, facts: &Facts<'_>) -> Result<Option<Route>, Stop> {
         let (local, domain) = split(&self.address);
         let Some(domain) = domain else { return route_of_queued(facts, local).map(Some) };
         let is_local = |locals: &Vec<Host>| Host::new(domain).is_some_and(|host| locals.contains(&host));

@@ -6,8 +6,9 @@ use super::local::Route;
 use crate::alias::{AliasRow, Instruction, instructions};
 use crate::error::printable;
 use crate::key::{AliasKey, Ext, Username};
-use crate::mailbox::Standing;
+use crate::mailbox::{Mailbox, Standing};
 use crate::settings::SuspendedMail;
+use std::borrow::Cow;
 
 /// The bounce for a recipient that does not exist, in qmail's words.
 pub const NO_MAILBOX: &str = "Sorry, no mailbox here by that name. (#5.1.1)";
@@ -48,34 +49,21 @@ pub enum Delivery {
         owner: OwnerFlags,
     },
     /// A bounce with this text.
-    Bounce(&'static str),
+    Bounce(Cow<'static, str>),
     /// A deferral with this text.
-    Defer(&'static str),
+    Defer(Cow<'static, str>),
 }
 
 /// Decides the delivery of a route. `alias_home` is the home of the alias user.
 pub(super) fn delivery(facts: &Facts<'_>, route: &Route, alias_home: &[u8]) -> Result<Delivery, Stop> {
     let alias_user = Username::new(facts.settings.alias_user.as_bytes());
     match route {
-        Route::Unknown => Ok(Delivery::Bounce(NO_MAILBOX)),
+        Route::Unknown => Ok(Delivery::Bounce(NO_MAILBOX.into())),
         Route::Forward(address) => {
             let instructions = vec![Instruction::Forward(address.clone())];
             Ok(Delivery::Rows { set: Set::Exact, instructions, owner: OwnerFlags::default() })
         }
-        Route::Mailbox { mailbox, dash, ext } => {
-            let refused = match (mailbox.standing, facts.settings.suspended_mail) {
-                (Standing::Active, _) | (Standing::Suspended, SuspendedMail::Deliver) => None,
-                (Standing::Suspended, SuspendedMail::Defer) => Some(Delivery::Defer("Mailbox is suspended. (#4.2.1)")),
-                (Standing::Suspended, SuspendedMail::Bounce) | (Standing::Bounced, _) => {
-                    Some(Delivery::Bounce("Sorry, this mailbox is suspended. (#5.2.1)"))
-                }
-            };
-            if let Some(refused) = refused {
-                facts.note("P3", || format!("mailbox {} is suspended", mailbox.username));
-                return Ok(refused);
-            }
-            rows(facts, &mailbox.username, dash, ext, None, &mailbox.home)
-        }
+        Route::Mailbox { mailbox, dash, ext } => of_mailbox(facts, mailbox, dash, ext),
         Route::AliasUser { ext, address } => match alias_user {
             Some(user) => rows(facts, &user, b"-", ext, address.as_ref(), alias_home),
             None => Ok(Delivery::Files { owner: OwnerFlags::default() }),
@@ -85,6 +73,24 @@ pub(super) fn delivery(facts: &Facts<'_>, route: &Route, alias_home: &[u8]) -> R
             Some(user) => rows(facts, &user, b"-", local, None, alias_home),
             None => Ok(Delivery::Files { owner: OwnerFlags::default() }),
         },
+    }
+}
+
+/// The mail of a mailbox, with this dash and extension (rule P3, then A1).
+pub(super) fn of_mailbox(facts: &Facts<'_>, mailbox: &Mailbox, dash: &[u8], ext: &[u8]) -> Result<Delivery, Stop> {
+    let refused = match (mailbox.standing, facts.settings.suspended_mail) {
+        (Standing::Active, _) | (Standing::Suspended, SuspendedMail::Deliver) => None,
+        (Standing::Suspended, SuspendedMail::Defer) => Some(Delivery::Defer("Mailbox is suspended. (#4.2.1)".into())),
+        (Standing::Suspended, SuspendedMail::Bounce) | (Standing::Bounced, _) => {
+            Some(Delivery::Bounce("Sorry, this mailbox is suspended. (#5.2.1)".into()))
+        }
+    };
+    match refused {
+        Some(refused) => {
+            facts.note("P3", || format!("mailbox {} is suspended", mailbox.username));
+            Ok(refused)
+        }
+        None => rows(facts, &mailbox.username, dash, ext, None, &mailbox.home),
     }
 }
 

@@ -1,9 +1,10 @@
 //! `explain ADDR`: every decision for an address, and what they were made from.
 
+use crate::alias_user;
 use crate::exit::Exit;
 use crate::output::{Failure, Output, text};
 use crate::session::Session;
-use crate::{alias_user, control};
+use qmail_lookup_config::control;
 use qmail_lookup_core::lookup::{Asked, Trace};
 use qmail_lookup_core::rules::{Delivery, Explain, Note, Outcome, Route, Verdict, shown};
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 pub(crate) async fn run(session: &Session, address: &[u8], output: &mut Output) -> Result<Exit, Failure> {
     let question = Explain {
         address: address.to_vec(),
-        locals: control::locals(&session.config.qmail)?,
+        locals: control::locals(&session.config.qmail).map_err(|error| Failure::temporary(error.to_string()))?,
         alias_home: session.alias_home(),
     };
     let (answer, mut trace) = session.lookup.explain(question, session.by).await;
@@ -77,7 +78,7 @@ fn view(session: &Session, outcome: Outcome, trace: &mut Trace) -> Result<View, 
         Some(Delivery::Rows { instructions, .. }) => {
             view.instructions = instructions.iter().map(|i| text(&i.to_line())).collect();
         }
-        Some(Delivery::Bounce(words) | Delivery::Defer(words)) => view.text = Some(words.to_owned()),
+        Some(Delivery::Bounce(words) | Delivery::Defer(words)) => view.text = Some(words.into_owned()),
         Some(Delivery::Files { .. }) | None => {}
     }
     Ok(view)

@@ -5,7 +5,7 @@ use crate::exit::Exit;
 use crate::home;
 use crate::output::{Failure, Output, text};
 use crate::session::Session;
-use qmail_lookup_core::getpw::{Choice, Owner, SixFields, alias_ext, choose};
+use qmail_lookup_core::getpw::{Answer, Choice, HomeCheck, Owner, SixFields};
 use qmail_lookup_core::rules::Getpw;
 use serde_json::{Value, json};
 
@@ -21,17 +21,23 @@ pub(crate) async fn run(
     let rules = &session.config.rules;
     let alias = |ext: &[u8]| alias_user::fields(&rules.alias_user, ext);
     let (result, fields) = match owner {
-        Owner::Mailbox { mailbox, dash, ext } => {
-            let check = if check_home { Some(home::look(&mailbox, session.by).await) } else { None };
-            match check.map_or(Choice::Mailbox, |seen| choose(seen, rules.home_missing, rules.home_mismatch)) {
-                Choice::Mailbox => ("mailbox", SixFields::of(&mailbox, dash, &ext)),
-                Choice::AliasUser => ("alias", alias(&alias_ext(local))?),
+        Owner::Mailbox { ref mailbox, dash, ref ext } if check_home => {
+            let seen = home::look(mailbox, session.by).await;
+            let record = match seen {
+                HomeCheck::Fine => None,
+                _ => alias(b"").ok(),
+            };
+            let answer = Answer::of(&owner, local, rules, record);
+            match answer.choose(|_| seen) {
+                Choice::Fields { skipped: None, .. } | Choice::Stock(_) => ("mailbox", SixFields::of(mailbox, dash, ext)),
+                Choice::Fields { fields, skipped: Some(_) } => ("alias", fields.clone()),
                 Choice::Defer(why) => {
                     let (name, home) = (&mailbox.username, text(&mailbox.home));
                     return Err(Failure::temporary(format!("mailbox {name}: {why}: {home}")));
                 }
             }
         }
+        Owner::Mailbox { mailbox, dash, ext } => ("mailbox", SixFields::of(&mailbox, dash, &ext)),
         Owner::AliasUser { ext } if null => ("alias", alias(&ext)?),
         Owner::AliasUser { ext } => {
             let result = json!({ "result": "alias", "local": text(local), "user": rules.alias_user, "dash": "-", "ext": text(&ext) });

@@ -210,7 +210,7 @@ fn explain_knows_what_is_not_ours() {
     assert_eq!(getpw(&tables, "=old.example=-Iain-X", &local), "iain -X", "sync writes such hosts, so getpw is asked");
     assert_eq!(getpw(&tables, "=old.example=-iain", &settings), "V5 virtual.");
     let made_up = explain(&tables, "made-up@sillydomain.com", &settings).unwrap();
-    assert_eq!((made_up.verdict, made_up.delivery), (Verdict::Bounce, Some(Delivery::Bounce(NO_MAILBOX))));
+    assert_eq!((made_up.verdict, made_up.delivery), (Verdict::Bounce, Some(Delivery::Bounce(NO_MAILBOX.into()))));
     let forged = explain(&tables, "=virtual.com=-iain@mail.test", &settings).unwrap();
     assert_eq!(forged.verdict, Verdict::Bounce);
 }

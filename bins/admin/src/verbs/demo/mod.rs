@@ -121,7 +121,7 @@ async fn answer(session: &Session, ask: &Ask) -> Result<(String, String), Failur
                         Some(Delivery::Rows { instructions, .. }) => {
                             instructions.iter().map(|i| text(&i.to_line())).collect::<Vec<_>>().join(", ")
                         }
-                        Some(Delivery::Bounce(words) | Delivery::Defer(words)) => (*words).to_owned(),
+                        Some(Delivery::Bounce(words) | Delivery::Defer(words)) => words.clone().into_owned(),
                         Some(Delivery::Files { .. }) => "qmail's own files decide".to_owned(),
                         None => String::new(),
                     };
