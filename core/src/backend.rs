@@ -2,7 +2,7 @@
 
 use crate::alias::AliasResolver;
 use crate::catalog::{Catalog, Table};
-use crate::credential::Authenticator;
+use crate::credential::{Authenticator, CredentialResolver};
 use crate::editor::Editor;
 use crate::mailbox::MailboxResolver;
 use crate::rules::Ask;
@@ -59,6 +59,12 @@ pub trait Backend: MailboxResolver + AliasResolver + VirtualResolver {
 
     /// Decides logins, if the store can.
     fn authenticator(&self) -> Option<&dyn Authenticator> {
+        None
+    }
+
+    /// Fetches single rows with their passwords, if a row that is fetched so can be replaced by the editor. For
+    /// changing a password; a login is the [authenticator](Self::authenticator)'s.
+    fn credentials(&self) -> Option<&dyn CredentialResolver> {
         None
     }
 }

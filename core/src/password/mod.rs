@@ -8,7 +8,8 @@
 //! | `MySQL-Password` | `*` and 40 hex digits, or 16 hex digits | `mysql.rs` |
 //! | none | `$id$`, `*` and 40 hex digits, `{SCHEME}`; all else is refused | `shape.rs` |
 //!
-//! A value is first read: its form, its length, its cost. Only then is anything hashed.
+//! A value is first read: its form, its length, its cost. Only then is anything hashed. New hashes are made in
+//! `rehash.rs` only.
 
 mod argon2;
 mod crypt;
@@ -19,6 +20,7 @@ mod libcrypt;
 pub mod limits;
 mod mysql;
 mod plain;
+pub mod rehash;
 mod salted;
 mod secret;
 mod shape;

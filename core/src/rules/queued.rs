@@ -76,14 +76,16 @@ impl Deliver {
         }
     }
 
-    /// True if `route` leads to the user that qmail-lspawn delivers as.
+    /// True if qmail-lspawn was given what getpw makes of `route`.
     fn agrees(&self, facts: &Facts<'_>, user: &Username, route: &Route) -> bool {
-        let alias_user = user.as_bytes().eq_ignore_ascii_case(facts.settings.alias_user.as_bytes());
+        let alias_user = || user.as_bytes().eq_ignore_ascii_case(facts.settings.alias_user.as_bytes());
         match route {
-            Route::Mailbox { mailbox, .. } => mailbox.username == *user,
-            Route::AliasUser { .. } | Route::Stock { .. } => alias_user,
-            Route::Unknown => alias_user && self.ext == self.local,
-            Route::Forward(_) => alias_user && self.ext == b"forward",
+            Route::Mailbox { mailbox, dash, ext } => {
+                mailbox.username == *user && self.dash == *dash && self.ext == *ext
+            }
+            Route::AliasUser { ext, .. } | Route::Stock { local: ext } => self.ext == *ext && alias_user(),
+            Route::Unknown => self.ext == self.local && alias_user(),
+            Route::Forward(_) => self.ext == b"forward" && alias_user(),
         }
     }
 }

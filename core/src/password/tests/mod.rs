@@ -1,5 +1,6 @@
 mod oracles;
 mod properties;
+mod rehash;
 mod rules;
 mod vectors;
 

@@ -3,4 +3,5 @@
 mod faq;
 mod model;
 mod properties;
+mod queued;
 mod tables;

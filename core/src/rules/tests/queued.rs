@@ -1,0 +1,130 @@
+//! What qmail-local and SMTP are told.
+
+use super::tables::Tables;
+use crate::key::Host;
+use crate::rules::{Deliver, Delivery, NO_MAILBOX, Recipient, RecipientStanding};
+use crate::settings::{RuleSettings, SuspendedMail};
+
+fn tables() -> Tables {
+    Tables::default()
+        .mailbox("iain", "/home/iain")
+        .mailbox("bob", "/home/bob")
+        .mailbox("bob-smith", "/home/bob-smith")
+        .mailbox("virtual", "/home/virtual")
+        .alias("iain", "work", ".", "/Maildir/")
+        .alias("iain", "work-owner", "iain", "")
+        .alias("iain", "@", "|", "catch-all")
+        .alias("bob", "smith", "leak", "to.bob")
+        .alias("virtual", "@", ".", "/virtual/")
+        .alias("alias", "help", "bob", "")
+        .alias("alias", "info@bar.com", "real", "bar.com")
+        .alias("daemon", "", "root", "")
+        .virtuals("virtual", "@", "", "virtual.com")
+        .virtuals("info@bar.com", "", "info", "bar.com")
+        .virtuals("forward", "friend@example.org", "away", "bar.com")
+        .virtuals("iain", "work", "sales", ".wild.test")
+}
+
+/// qmail-local's arguments, as `user local dash ext domain`.
+fn deliver_by(tables: &Tables, words: [&str; 5], settings: &RuleSettings) -> String {
+    let [user, local, dash, ext, domain] = words.map(|word| word.as_bytes().to_vec());
+    let asked = Deliver { user, local, dash, ext, domain, system_home: Some(b"/sys".to_vec()) };
+    let found = match tables.decide(asked, settings, true) {
+        Ok(found) => found,
+        Err(bad) => return format!("{} {}", bad.rule, bad.table),
+    };
+    let row = if found.mailbox.is_some() { "" } else { " (no row)" };
+    let what = match found.delivery {
+        Delivery::Rows { instructions, owner, .. } => {
+            let lines: Vec<_> = instructions.iter().map(|i| String::from_utf8(i.to_line()).unwrap()).collect();
+            format!("{}{}", lines.join(" "), if owner.owner { " +owner" } else { "" })
+        }
+        Delivery::Files { .. } => "files".to_owned(),
+        Delivery::Bounce(text) if text == NO_MAILBOX => "bounce 5.1.1".to_owned(),
+        Delivery::Bounce(text) => format!("bounce {text}"),
+        Delivery::Defer(text) => format!("defer {text}"),
+    };
+    what + row
+}
+
+fn deliver(words: [&str; 5]) -> String {
+    deliver_by(&tables(), words, &RuleSettings::default())
+}
+
+#[test]
+fn a_recipient_gets_the_rows_of_the_mailbox_that_getpw_named() {
+    assert_eq!(deliver(["iain", "iain-work", "-", "work", "mail.test"]), "./Maildir/ +owner");
+    assert_eq!(deliver(["iain", "Iain-Other", "-", "Other", "mail.test"]), "|catch-all");
+    assert_eq!(deliver(["iain", "iain", "", "", "mail.test"]), "files");
+    assert_eq!(deliver(["bob-smith", "bob-smith", "", "", "mail.test"]), "files", "nothing of bob's");
+    assert_eq!(deliver(["virtual", "=virtual.com=-Any.One", "-", "Any.One", "Virtual.COM"]), "./virtual/");
+    assert_eq!(deliver(["iain", "=.wild.test=-sales", "-", "work", "a.wild.test"]), "./Maildir/ +owner");
+}
+
+#[test]
+fn the_alias_user_gets_his_rows_and_an_unknown_recipient_bounces_before_any_row() {
+    assert_eq!(deliver(["alias", "help", "-", "help", "mail.test"]), "&bob (no row)");
+    assert_eq!(deliver(["alias", "nobody", "-", "nobody", "mail.test"]), "files (no row)");
+    assert_eq!(deliver(["alias", "=bar.com=-info", "-", "info@bar.com", "bar.com"]), "&real@bar.com (no row)");
+    let unknown = "=bar.com=-nobody";
+    assert_eq!(deliver(["alias", unknown, "-", unknown, "bar.com"]), "bounce 5.1.1 (no row)");
+    // The very same text as an ordinary extension is not encoded, and not a bounce.
+    assert_eq!(deliver(["alias", "x=bar.com=-nobody", "-", "x=bar.com=-nobody", "mail.test"]), "files (no row)");
+}
+
+#[test]
+fn an_encoded_recipient_at_another_host_is_forged_and_bounces() {
+    let forged = "=virtual.com=-robot";
+    assert_eq!(deliver(["alias", forged, "-", forged, "mail.test"]), "bounce 5.1.1 (no row)");
+    let wild = "=.wild.test=-sales";
+    assert_eq!(deliver(["alias", wild, "-", wild, "wild.test"]), "bounce 5.1.1 (no row)");
+    assert_eq!(deliver(["alias", wild, "-", wild, "notwild.test"]), "bounce 5.1.1 (no row)");
+}
+
+#[test]
+fn whom_users_cdb_or_the_system_named_gets_his_own_rows() {
+    assert_eq!(deliver(["iain", "sales", "-", "work", "mail.test"]), "./Maildir/ +owner", "by users/cdb");
+    assert_eq!(deliver(["daemon", "daemon", "", "", "mail.test"]), "&root (no row)", "a system user");
+    assert_eq!(deliver(["daemon", "daemon-x", "-", "x", "mail.test"]), "files (no row)");
+    // The home of bob-smith is in trouble, and home_missing = alias.
+    assert_eq!(deliver(["alias", "bob-smith", "-", "bob-smith", "mail.test"]), "files (no row)");
+    assert_eq!(deliver(["user with blanks", "x", "", "", "mail.test"]), "files (no row)");
+}
+
+#[test]
+fn magic_forwarding_and_suspension_are_honoured() {
+    let magic = RuleSettings { magic_forwarding: true, ..RuleSettings::default() };
+    let away = ["alias", "=bar.com=-away", "-", "forward", "bar.com"];
+    assert_eq!(deliver_by(&tables(), away, &magic), "&friend@example.org (no row)");
+    assert_eq!(deliver(away), "files (no row)", "switched off: the alias user's extension forward");
+    let mut suspended = tables();
+    suspended.mailbox[0].suspended = Some(b"Y".to_vec());
+    let bounce = RuleSettings { suspended_mail: SuspendedMail::Bounce, ..RuleSettings::default() };
+    for words in [["iain", "iain-work", "-", "work", "mail.test"], ["iain", "sales", "-", "work", "mail.test"]] {
+        assert!(deliver_by(&suspended, words, &bounce).starts_with("bounce Sorry, this mailbox is suspended"));
+    }
+}
+
+#[test]
+fn a_recipient_is_unknown_only_if_it_would_bounce() {
+    let locals = Some(vec![Host::new(b"mail.test").unwrap()]);
+    let ask = |address: &str| {
+        let question = Recipient { address: address.into(), locals: locals.clone() };
+        tables().decide(question, &RuleSettings::default(), true).unwrap()
+    };
+    use RecipientStanding::{NotOurs, Possible, Unknown};
+    for (address, want) in [
+        ("iain@mail.test", Possible),
+        ("nobody@mail.test", Possible),
+        ("any@virtual.com", Possible),
+        ("info@bar.com", Possible),
+        ("postmaster@bar.com", Possible),
+        ("nobody@bar.com", Unknown),
+        ("Nobody@BAR.com", Unknown),
+        ("=bar.com=-x@mail.test", Unknown),
+        ("x@elsewhere.org", NotOurs),
+        ("iain", Possible),
+    ] {
+        assert_eq!(ask(address), want, "{address}");
+    }
+}
