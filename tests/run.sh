@@ -14,7 +14,8 @@ say() { echo "tests/run.sh: $*" >&2; }
 # PROGRAM:PACKAGE
 needed='mariadbd:mariadb-server-core mariadb-install-db:mariadb-server-core mariadb:mariadb-client-core
   mariadb-admin:mariadb-client slapd:slapd ldapsearch:ldap-utils ldapadd:ldap-utils openssl:openssl mkpasswd:whois
-  cc:gcc setpriv:util-linux'
+  cc:gcc setpriv:util-linux dovecot:dovecot-core doveadm:dovecot-core postmap:postfix cvm-testclient:cvm
+  smtpfront-qmail:mailfront tcpserver:ucspi-tcp softlimit:daemontools mandoc:mandoc systemd-analyze:systemd'
 
 missing_packages() {
   local pair found=
@@ -24,6 +25,7 @@ missing_packages() {
   done
   # Where slapd does not bring {ARGON2} and {SSHA512} itself, this does.
   case " $found " in *" slapd "*) found="$found slapd-contrib" ;; esac
+  [ -x /usr/lib/dovecot/pop3 ] || found="$found dovecot-pop3d"
   # A compiler without the C library's headers and static parts cannot link.
   [ -e /usr/include/stdio.h ] || found="$found libc6-dev"
   echo "$found"
@@ -41,13 +43,14 @@ no_services() {
 services_again() { if [ -n "$made_policy" ]; then rm -f "$policy"; made_policy=; fi; }
 
 install_packages() {
-  local apt='apt-get -q -y -o DPkg::Lock::Timeout=300'
+  local apt='apt-get -q -y --no-remove -o DPkg::Lock::Timeout=300'
   trap services_again EXIT
   no_services
   export DEBIAN_FRONTEND=noninteractive
   # No directory in /var/lib/ldap either.
   command -v debconf-set-selections >/dev/null 2>&1 &&
-    echo 'slapd slapd/no_configuration boolean true' | debconf-set-selections || true
+    printf '%s\n' 'slapd slapd/no_configuration boolean true' \
+      'postfix postfix/main_mailer_type select No configuration' | debconf-set-selections || true
   # shellcheck disable=SC2086
   $apt install --no-install-recommends "$@" || { $apt update && $apt install --no-install-recommends "$@"; }
   services_again
@@ -76,6 +79,7 @@ fi
 # In this order the second step builds nothing again: built alone, the programs get other features of shared crates.
 say "building"
 cargo build --workspace --bins --tests --locked || { say "the build failed"; exit 1; }
+bash bins/dropin/build.sh || { say "the build of the static drop-ins failed"; exit 1; }
 say "testing"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

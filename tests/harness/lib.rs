@@ -25,6 +25,7 @@ pub mod proxy;
 pub mod questions;
 pub mod server;
 pub mod shape;
+pub mod site;
 pub mod subject;
 pub mod subjects;
 

@@ -43,6 +43,8 @@ pub fn folder(name: &str) -> Result<PathBuf, Failed> {
         run.folder = Some(tempfile::Builder::new().prefix("ql.").tempdir_in(short)?);
     }
     let Some(base) = &run.folder else { return Err("no folder".into()) };
+    // Other users have business in some of the folders below.
+    std::fs::set_permissions(base.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711))?;
     let path = base.path().join(name);
     std::fs::create_dir(&path)?;
     Ok(path)
@@ -78,22 +80,43 @@ impl Process {
     /// # Errors
     /// If it cannot be started.
     pub fn start(program: &Path, arguments: &[String]) -> Result<Self, Failed> {
+        Self::launch(program, arguments, &[], Stdio::null())
+    }
+
+    /// The same with this uid and gid, no other groups, and its standard error at the end of `log`.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start_as(program: &Path, arguments: &[String], ids: (u32, u32), log: &Path) -> Result<Self, Failed> {
+        let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
+        let ids = [format!("--reuid={}", ids.0), format!("--regid={}", ids.1), "--clear-groups".to_owned()];
+        Self::launch(program, arguments, &ids, log.into())
+    }
+
+    fn launch(program: &Path, arguments: &[String], ids: &[String], stderr: Stdio) -> Result<Self, Failed> {
         use std::os::unix::process::CommandExt;
         // util-linux's setpriv sets PR_SET_PDEATHSIG and becomes the program, with the same process id.
         let mut command = match super::find("setpriv") {
             Some(setpriv) => {
                 let mut command = Command::new(setpriv);
-                command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+                command.args(ids).args(["--pdeathsig", "KILL", "--"]).arg(program);
                 command
             }
-            None => Command::new(program),
+            None if ids.is_empty() => Command::new(program),
+            None => return Err("setpriv is not installed (Debian: util-linux)".into()),
         };
-        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0);
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(stderr).process_group(0);
         let (reply, answer) = channel();
         STARTER.send((command, reply)).map_err(|_| "the starter thread is gone")?;
         let child = answer.recv().map_err(|_| "the starter thread is gone")??;
         RUN.lock().unwrap_or_else(PoisonError::into_inner).running.push(child.id());
         Ok(Self(child))
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.0.id()
     }
 
     /// True while it runs.
