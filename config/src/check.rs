@@ -1,10 +1,11 @@
 //! What parses but is unwise.
 
-use crate::Config;
+use crate::allow::Right;
 use crate::error::{ConfigError, Warning};
-use crate::file;
 use crate::store::{Role, RoleStore};
+use crate::{Config, file, names};
 use qmail_lookup_backends::trust::Proof;
+use qmail_lookup_core::settings::Rehash;
 use serde_json::Value;
 use std::path::Path;
 use std::time::Duration;
@@ -13,9 +14,9 @@ use std::time::Duration;
 const DEADLINE_USUAL: Duration = Duration::from_secs(5);
 
 /// A cache this old surprises people who edit the tables.
-const TTL_LONG: Duration = Duration::from_secs(600);
+const TTL_LONG: Duration = Duration::from_secs(3600);
 
-/// Looks through the settings. Reads no store; of files only the permission bits of a `password_file`.
+/// Looks through the settings. Reads no store; looks up the users and groups that are named.
 pub(crate) fn settings(config: &Config) -> Vec<Warning> {
     let mut found = Vec::new();
     let mut unwise = |key: &str, text: String| found.push(Warning::unwise(config.layers.place(key), key, text));
@@ -34,9 +35,18 @@ pub(crate) fn settings(config: &Config) -> Vec<Warning> {
         unwise("store.deadline", "longer than 5s: qmail's programs stop waiting after 6s and defer".to_owned());
     }
     if config.cache.ttl > TTL_LONG {
-        unwise("cache.ttl", "longer than 10m: an edit made elsewhere is seen only after that time".to_owned());
+        unwise("cache.ttl", "longer than 1h: an edit made elsewhere is seen only after that time".to_owned());
     }
     let mailbox = config.store.role(Role::Mailbox);
+    if config.auth.rehash != Rehash::Off && mailbox.kind == "ldap" {
+        unwise("auth.rehash", "does nothing: the passwords of an ldap store are left to the directory".to_owned());
+    }
+    let asked_about_logins = |(_, rights): &(_, &Vec<Right>)| rights.contains(&Right::Userdb);
+    if let (None, Some((user, _))) = (&config.daemon.auth_group, config.daemon.allow.iter().find(asked_about_logins)) {
+        let text = "userdb is asked at the auth socket, which only root can reach while auth_group is not set";
+        unwise(&format!("daemon.allow.{user}"), text.to_owned());
+    }
+    found.extend(names::check(config));
     if mailbox.proof == Proof::NotEmpty {
         let text = "not set: a mailbox table that lost most of its rows would bounce their mail";
         let warning = Warning::unwise(config.layers.place(&mailbox.table), format!("{}.canary", mailbox.table), text);

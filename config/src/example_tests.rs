@@ -2,6 +2,7 @@
 
 use super::tests::{load_in, write};
 use super::*;
+use crate::{MetricsAddress, Right};
 use qmail_lookup_core::settings::RuleSettings;
 
 /// The shipped example, with every setting that it leaves out put in.
@@ -24,13 +25,32 @@ fn the_example_loads_and_changes_no_default() {
         let mut rules = RuleSettings::default();
         deny::extend(&mut rules);
         assert_eq!((config.rules, config.qmail.as_path()), (rules, Path::new(DEFAULT_QMAIL)));
-        assert_eq!(config.daemon, crate::DaemonSettings::default());
+        // Settings without a default are shown with an example.
+        let shown = crate::DaemonSettings { lock_file: None, ..config.daemon.clone() };
+        let defaults = crate::DaemonSettings::default();
+        assert_eq!(config.daemon.lock_path(), defaults.lock_path());
+        assert_eq!(shown, if complete { examples(defaults) } else { defaults });
         assert_eq!(config.cache, crate::CacheSettings::default());
         assert_eq!(config.auth, qmail_lookup_core::settings::AuthSettings::default());
         assert_eq!(config.store.deadline, crate::store::DEFAULT_DEADLINE);
-        // The example's second store has no canary of its own, and that is said.
-        let said: Vec<_> = config.warnings.iter().map(|warning| warning.key.as_str()).collect();
+        // The example's second store has no canary of its own, and that is said. The users may be on this system or not.
+        let said = config.warnings.iter().map(|warning| warning.key.as_str());
+        let said: Vec<_> = said.filter(|key| !key.starts_with("daemon.a")).collect();
         assert_eq!(said, if complete { vec!["store.alias.canary", "store.virtual.canary"] } else { vec![] });
+    }
+}
+
+/// What the example shows of settings that have no default.
+fn examples(defaults: crate::DaemonSettings) -> crate::DaemonSettings {
+    let path = |name: &str| Some(format!("/run/qmail-lookup/{name}.sock").into());
+    let postfix = vec![Right::VirtualMailbox, Right::VirtualAlias, Right::Recipient];
+    crate::DaemonSettings {
+        auth_group: Some("qmail-auth".to_owned()),
+        cvm_lookup_socket: path("cvm-lookup"),
+        cvm_auth_socket: path("cvm-auth"),
+        metrics: "127.0.0.1:9199".parse().ok().map(MetricsAddress::Tcp),
+        allow: [("postfix".to_owned(), postfix), ("dovecot".to_owned(), vec![Right::Userdb])].into(),
+        ..defaults
     }
 }
 
@@ -51,7 +71,7 @@ fn the_example_opens_once_its_password_is_there() {
 #[test]
 fn the_example_shows_every_key() {
     let text = example(true);
-    let data = TomlFile::parse(Path::new("example"), text).unwrap().data();
+    let data = TomlFile::parse(Path::new("example"), text.clone()).unwrap().data();
     let has = |path: &str| {
         let mut value = Value::Object(data.clone());
         path.split('.').all(|key| {
@@ -74,6 +94,11 @@ fn the_example_shows_every_key() {
             assert!(has(&path), "{path} is not in the example");
         }
     }
+    let (_, explained) = text.split_once("a list of questions: ").unwrap();
+    let (explained, _) = explained.split_once('.').unwrap();
+    let names: Vec<_> =
+        explained.split([',', '#', '\n', ' ']).filter(|word| !word.is_empty() && *word != "and").collect();
+    assert_eq!(names, Right::ALL.map(Right::as_str));
     for (kind, table) in [("mysql", "store"), ("sqlite", "store.virtual"), ("ldap", "store.alias"), ("memory", "store")]
     {
         let entry = *Registry::builtin().find(kind).unwrap();

@@ -163,7 +163,9 @@ impl Layers {
     pub(crate) fn error(&self, refusal: Refusal) -> ConfigError {
         let key = refusal.key;
         let place = self.place(&key);
-        let Some(known) = refusal.unknown else { return ConfigError::new(place, key, refusal.problem) };
+        let Some(known) = refusal.unknown else {
+            return ConfigError::new(place, key, refusal.problem).with_nearest(refusal.nearest);
+        };
         let (table, last) = key.rsplit_once('.').unwrap_or(("", &key));
         let nearest = crate::nearest::nearest(last, known.iter().map(String::as_str)).map(|nearest| {
             let path = if table.is_empty() { nearest.to_owned() } else { format!("{table}.{nearest}") };

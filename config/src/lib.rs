@@ -7,22 +7,29 @@
 //! | `control/sqlserver`: its lines, and what they mean as a store | [`sqlserver`], `sqlserver_store` |
 //! | `QMAIL_LOOKUP_...` | `variables` |
 //! | `--store URL` | `url` |
-//! | `[rules]`, `[auth]`, `[daemon]`, `[cache]`, typed | [`settings`] |
+//! | `[rules]`, `[auth]`, `[cache]`, typed | [`settings`] |
+//! | `[daemon]`, typed; who may ask; where metrics are served | [`daemon`], [`allow`], [`metrics`] |
 //! | `[store]` and its overrides | [`store`] |
 //! | stores with their layers | [`open`] |
+//! | qmail's own control files | [`control`] |
 //! | uids and gids that no row may have | [`deny`] |
-//! | what parses but is unwise | `check` |
+//! | what parses but is unwise; users and groups that are not here | `check`, `names` |
 //! | errors and warnings | [`error`] |
 //!
 //! [`load`] reads and judges; [`Config::open`] opens the stores. Neither connects to anything.
 
+pub mod allow;
 mod check;
+pub mod control;
+pub mod daemon;
 pub mod deny;
 pub mod error;
 mod file;
 mod layers;
 mod load;
 mod locate;
+pub mod metrics;
+mod names;
 mod nearest;
 pub mod open;
 mod refusal;
@@ -34,10 +41,13 @@ mod toml;
 mod url;
 mod variables;
 
+pub use allow::Right;
+pub use daemon::{DaemonSettings, LogFormat, LogLevel};
 pub use error::{ConfigError, Level, Place, Warning};
 pub use load::{DEFAULT_CONFIG, Sources, load};
-pub use open::Stores;
-pub use settings::{CacheSettings, DaemonSettings};
+pub use metrics::MetricsAddress;
+pub use open::{Serving, Stores};
+pub use settings::CacheSettings;
 pub use store::{Plan, Role, RoleStore};
 pub use variables::PREFIX;
 

@@ -257,6 +257,10 @@ fn complete(layers: &Layers, store: &Map<String, Value>) -> Result<(), ConfigErr
 mod tests;
 
 #[cfg(test)]
+#[path = "load_daemon_tests.rs"]
+mod daemon_tests;
+
+#[cfg(test)]
 #[path = "example_tests.rs"]
 mod example_tests;
 

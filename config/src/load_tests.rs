@@ -1,7 +1,8 @@
 use super::*;
 use crate::error::Level;
 use crate::store::Role;
-use qmail_lookup_core::settings::{LoginBy, VirtualPatterns};
+use crate::{LogFormat, LogLevel, MetricsAddress, Right};
+use qmail_lookup_core::settings::{FallBack, LoginBy, Rehash, VirtualPatterns};
 use qmail_lookup_core::{Deadline, ErrorKind, Username};
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
@@ -58,14 +59,14 @@ fn load_legacy(name: &str) -> Result<Config, ConfigError> {
 }
 
 /// The error without the name of the temporary directory.
-fn said(result: Result<Config, ConfigError>) -> String {
+pub(super) fn said(result: Result<Config, ConfigError>) -> String {
     let error = result.err().unwrap();
     let text = error.to_string();
     let Some(parent) = error.file().and_then(Path::parent) else { return text };
     text.replace(&format!("{}/", parent.display()), "")
 }
 
-fn warnings(config: &Config, level: Level) -> Vec<String> {
+pub(super) fn warnings(config: &Config, level: Level) -> Vec<String> {
     let with = config.warnings.iter().filter(|warning| warning.level == level);
     with.map(|warning| {
         let text = warning.to_string();
@@ -89,8 +90,24 @@ fn a_full_file_arrives() {
     assert_eq!(config.rules.deny_uids.first(), Some(&4242));
     assert!(config.rules.deny_gids.contains(&0));
     assert_eq!(config.auth.login, LoginBy::Both);
-    assert_eq!(config.daemon.auth_socket, Path::new("/run/b"));
-    assert_eq!(config.cache.ttl, Duration::from_secs(60));
+    assert_eq!((config.auth.fall_back, config.auth.rehash), (FallBack::Stock, Rehash::Yescrypt));
+    assert_eq!(config.auth.parallel, 2);
+    let daemon = crate::DaemonSettings {
+        lookup_socket: "/run/a".into(),
+        auth_socket: "/run/b".into(),
+        auth_group: Some("root".into()),
+        cvm_lookup_socket: Some("/run/c".into()),
+        cvm_auth_socket: Some("/run/d".into()),
+        allow: BTreeMap::from([("root".to_owned(), vec![Right::VirtualMailbox, Right::Userdb])]),
+        connections: 100,
+        connections_per_uid: 100,
+        metrics: Some(MetricsAddress::Unix("/run/m".into())),
+        log_format: LogFormat::Json,
+        log_level: LogLevel::Warn,
+        lock_file: Some("/run/l".into()),
+    };
+    assert_eq!(config.daemon, daemon);
+    assert_eq!((config.cache.ttl, config.cache.entries), (Duration::from_secs(60), 5));
     assert_eq!(config.deadline, Duration::from_secs(2));
     assert_eq!(config.store.role(Role::Virtual).kind, "sqlite");
     let said: Vec<_> = config.warnings.iter().map(|warning| warning.key.as_str()).collect();
@@ -434,7 +451,7 @@ fn what_is_unwise_is_said_with_its_line() {
         "unwise.toml:10:1: rules.min_uid: 1 lets rows name ids of the system's own accounts; usual is 100",
         "unwise.toml:11:1: rules.break: a letter or digit divides ordinary names into user and extension",
         "unwise.toml:8:1: store.deadline: longer than 5s: qmail's programs stop waiting after 6s and defer",
-        "unwise.toml:13:1: cache.ttl: longer than 10m: an edit made elsewhere is seen only after that time",
+        "unwise.toml:13:1: cache.ttl: longer than 1h: an edit made elsewhere is seen only after that time",
         "unwise.toml:1:2: store.canary: not set: a mailbox table that lost most of its rows would bounce their mail; \
          name a mailbox that always exists, for example canary = \"postmaster\"",
         "unwise.toml:4:1: store.user: root may change and drop every table; lookups need SELECT only; make a user who \

@@ -5,12 +5,19 @@ use crate::error::{ConfigError, Place};
 use crate::refusal::Refusal;
 use crate::store::{Role, RoleStore};
 use crate::variables::{Names, settle};
+use qmail_lookup_backends::cache::{self, Cache};
+use qmail_lookup_backends::coalesce::{self, Coalesce};
 use qmail_lookup_backends::deadline::DeadlineLayer;
 use qmail_lookup_backends::registry::{OpenContext, Registry};
+use qmail_lookup_backends::sample::Sampled;
 use qmail_lookup_backends::trust::Trust;
 use qmail_lookup_core::Backend;
 use serde_json::Value;
 use std::sync::Arc;
+
+/// Statements of one table that a store is sent at once: while one runs, the next gathers. More of them would be
+/// smaller ones.
+const STATEMENTS: usize = 2;
 
 /// The store of each role, with its layers. Roles with equal settings hold the same `Arc`.
 #[derive(Clone)]
@@ -23,12 +30,99 @@ pub struct Stores {
     pub virtuals: Arc<dyn Backend>,
 }
 
+/// The stores as the daemon holds them for its whole life: concurrent questions are joined, answers are kept if the
+/// configuration says so, and a store that loses its rows is found out (rule K4).
+pub struct Serving {
+    /// The store of each role.
+    pub stores: Stores,
+    caches: Vec<Arc<Cache>>,
+    joined: Vec<Arc<Coalesce>>,
+    samples: Vec<Arc<Sampled>>,
+}
+
+impl Serving {
+    /// Forgets kept answers. False if none are kept.
+    pub fn flush(&self) -> bool {
+        self.caches.iter().for_each(|cache| cache.flush());
+        !self.caches.is_empty()
+    }
+
+    /// Believes every store again. True if one was not believed.
+    pub fn trust(&self) -> bool {
+        self.samples.iter().fold(false, |was, sample| sample.trust() | was)
+    }
+
+    /// True if a store has lost so many rows that its "none" is not believed.
+    #[must_use]
+    pub fn distrusted(&self) -> bool {
+        self.samples.iter().any(|sample| sample.distrusted())
+    }
+
+    /// Questions answered from kept answers, and those that were not.
+    #[must_use]
+    pub fn cache_counts(&self) -> cache::Counts {
+        let counts = self.caches.iter().map(|cache| cache.counts());
+        counts.fold(cache::Counts::default(), |sum, one| cache::Counts {
+            hits: sum.hits + one.hits,
+            misses: sum.misses + one.misses,
+        })
+    }
+
+    /// Questions that reached the stores, and the statements that they became.
+    #[must_use]
+    pub fn statement_counts(&self) -> coalesce::Counts {
+        let counts = self.joined.iter().map(|joined| joined.counts());
+        counts.fold(coalesce::Counts::default(), |sum, one| coalesce::Counts {
+            statements: sum.statements + one.statements,
+            questions: sum.questions + one.questions,
+        })
+    }
+}
+
 impl Config {
-    /// Opens the stores. Connects to nothing: a store that is down is found out by the first question.
+    /// Opens the stores for a few questions. Connects to nothing: a store that is down is found out by the first one.
     ///
     /// # Errors
     /// On settings that a store cannot use, with file and line, or the name of the variable.
     pub fn open(&self, registry: &Registry) -> Result<Stores, ConfigError> {
+        self.roles(registry, |trusted| trusted)
+    }
+
+    /// Opens the stores for a daemon's life. Connects to nothing, too.
+    ///
+    /// # Errors
+    /// As [`Config::open`].
+    pub fn serve(&self, registry: &Registry) -> Result<Serving, ConfigError> {
+        let (mut caches, mut joined, mut samples) = (Vec::new(), Vec::new(), Vec::new());
+        let stores = self.roles(registry, |trusted| {
+            let coalesce = Arc::new(Coalesce::new(trusted, STATEMENTS));
+            joined.push(Arc::clone(&coalesce));
+            let sampled = Arc::new(Sampled::new(coalesce));
+            samples.push(Arc::clone(&sampled));
+            if self.cache.ttl.is_zero() {
+                return sampled;
+            }
+            let inner: Arc<dyn Backend> = Arc::clone(&sampled) as _;
+            let cache = Arc::new(Cache::new(inner, self.cache.ttl, self.cache.entries));
+            // A "none" that was kept before the rows were missed is not to be believed either.
+            let kept = Arc::downgrade(&cache);
+            sampled.on_distrust(move || {
+                if let Some(cache) = kept.upgrade() {
+                    cache.flush();
+                }
+            });
+            caches.push(Arc::clone(&cache));
+            cache
+        })?;
+        Ok(Serving { stores, caches, joined, samples })
+    }
+
+    /// The store of each role, `wrap` between the outermost layer and those that prove a store.
+    fn roles(
+        &self,
+        registry: &Registry,
+        mut wrap: impl FnMut(Arc<dyn Backend>) -> Arc<dyn Backend>,
+    ) -> Result<Stores, ConfigError> {
         let context = OpenContext { rules: Arc::new(self.rules.clone()), deadline: self.deadline };
         let mut opened: Vec<(&RoleStore, Arc<dyn Backend>)> = Vec::new();
         let mut wrapped: Vec<(&RoleStore, Arc<dyn Backend>)> = Vec::new();
@@ -43,7 +137,7 @@ impl Config {
                 None => self.backend(store, registry, &context)?,
             };
             opened.push((store, Arc::clone(&plain)));
-            let trusted = Arc::new(Trust::new(plain, store.proof.clone()));
+            let trusted = wrap(Arc::new(Trust::new(plain, store.proof.clone())));
             let ready: Arc<dyn Backend> = Arc::new(DeadlineLayer::new(trusted));
             wrapped.push((store, Arc::clone(&ready)));
             Ok(ready)

@@ -13,17 +13,19 @@ pub(crate) struct Refusal {
     pub(crate) problem: String,
     /// The keys known in that place, if it is the key itself that is not known.
     pub(crate) unknown: Option<Vec<String>>,
+    /// The value that was probably meant, if it is one of a few.
+    pub(crate) nearest: Option<String>,
 }
 
 impl Refusal {
     /// A known key with an impossible value.
     pub(crate) fn new(key: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { key: key.into(), problem: problem.into(), unknown: None }
+        Self { key: key.into(), problem: problem.into(), unknown: None, nearest: None }
     }
 
     /// A key that nobody knows.
     pub(crate) fn unknown(key: impl Into<String>, known: Vec<String>) -> Self {
-        Self { key: key.into(), problem: "unknown key".to_owned(), unknown: Some(known) }
+        Self { key: key.into(), problem: "unknown key".to_owned(), unknown: Some(known), nearest: None }
     }
 
     /// Puts serde's words into those of this project, and takes the known names out of them.
@@ -39,9 +41,16 @@ impl Refusal {
             return Self::new(key, "missing");
         }
         if let Some(value) = said.strip_prefix("unknown variant ") {
-            return Self::new(key, format!("{value} is none of {}", names(expected).join(", ")));
+            let known = names(expected);
+            let nearest = crate::nearest::nearest(value.trim_matches('`'), known.iter().map(String::as_str));
+            let nearest = nearest.map(str::to_owned);
+            return Self { nearest, ..Self::new(key, format!("{value} is none of {}", known.join(", "))) };
         }
-        Self::new(key, problem)
+        // What serde calls a choice is no help to anybody.
+        match problem.strip_suffix("expected string or map") {
+            Some(said) => Self::new(key, format!("{said}expected a word in quotes")),
+            None => Self::new(key, problem),
+        }
     }
 }
 
@@ -98,7 +107,10 @@ mod tests {
         assert_eq!(refuse(json!({"outer": 1})), unknown("outer", &["inner"]));
         assert_eq!(refuse(json!({})), Refusal::new("inner", "missing"));
         let refusal = refuse(json!({"inner": {"choice": "lik"}}));
-        assert_eq!(refusal, Refusal::new("inner.choice", "`lik` is none of plain, like, regex"));
+        let expected = Refusal::new("inner.choice", "`lik` is none of plain, like, regex");
+        assert_eq!(refusal, Refusal { nearest: Some("like".to_owned()), ..expected });
+        let refusal = refuse(json!({"inner": {"choice": "sql"}}));
+        assert_eq!(refusal, Refusal::new("inner.choice", "`sql` is none of plain, like, regex"));
         let refusal = refuse(json!({"inner": {"list": [1, 300]}}));
         assert_eq!(refusal, Refusal::new("inner.list[1]", "invalid value: integer `300`, expected u8"));
     }

@@ -1,5 +1,6 @@
 //! Everything but the store, typed. The defaults are here and in `qmail_lookup_core::settings`.
 
+use crate::daemon::{DaemonSettings, in_range};
 use crate::refusal::Refusal;
 use qmail_lookup_core::Username;
 use qmail_lookup_core::settings::{AuthSettings, RuleSettings};
@@ -7,41 +8,33 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// qmail's home, unless `qmail` says otherwise. Source: qmail's own conf-qmail.
 pub const DEFAULT_QMAIL: &str = "/var/qmail";
 
-/// Longest path of a UNIX socket, in bytes. Source: `sun_path` of Linux holds 108, one of them a NUL.
-const SOCKET_PATH_MAX: usize = 107;
+/// Most keys that a cache may be told to keep.
+const ENTRIES_MAX: u64 = 10_000_000;
 
-/// `[daemon]`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct DaemonSettings {
-    /// Where routing questions are answered; world-connectable.
-    pub lookup_socket: PathBuf,
-    /// Where logins are answered; for root and one group.
-    pub auth_socket: PathBuf,
-}
-
-impl Default for DaemonSettings {
-    fn default() -> Self {
-        Self {
-            lookup_socket: "/run/qmail-lookup/lookup.sock".into(),
-            auth_socket: "/run/qmail-lookup/auth.sock".into(),
-        }
-    }
-}
+/// Most password hashes that may be computed at the same time.
+const PARALLEL_MAX: u16 = 64;
 
 /// `[cache]`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CacheSettings {
     /// How long an answer is kept; zero is off.
     #[serde(deserialize_with = "duration")]
     pub ttl: Duration,
+    /// Most keys that are kept: 1 to 10,000,000.
+    pub entries: u64,
+}
+
+impl Default for CacheSettings {
+    fn default() -> Self {
+        Self { ttl: Duration::ZERO, entries: 100_000 }
+    }
 }
 
 /// All tables, the store still opaque.
@@ -80,6 +73,9 @@ impl Tables {
                 return Err(Refusal::new(table, format!("expected a table [{table}]")));
             }
         }
+        if data.get("daemon").and_then(|daemon| daemon.get("allow")).is_some_and(|value| !value.is_object()) {
+            return Err(Refusal::new("daemon.allow", "expected a table [daemon.allow]"));
+        }
         let tables: Self = crate::refusal::read(data)?;
         tables.judge()?;
         Ok(tables)
@@ -89,7 +85,7 @@ impl Tables {
         if !self.qmail.is_absolute() {
             return Err(Refusal::new("qmail", "not an absolute path, for example \"/var/qmail\""));
         }
-        let Self { rules, daemon, .. } = self;
+        let Self { rules, auth, daemon, cache, .. } = self;
         if Username::new(rules.alias_user.as_bytes()).is_none() {
             return Err(Refusal::new("rules.alias_user", "not a user name: 1 to 128 printable ASCII bytes, no blanks"));
         }
@@ -101,26 +97,10 @@ impl Tables {
                 return Err(Refusal::new(key, "0 would let a row of the database be root; expected 1 or more"));
             }
         }
-        socket("daemon.lookup_socket", &daemon.lookup_socket)?;
-        socket("daemon.auth_socket", &daemon.auth_socket)?;
-        if daemon.lookup_socket == daemon.auth_socket {
-            let problem = "the same as lookup_socket, to which everybody may connect; expected another path";
-            return Err(Refusal::new("daemon.auth_socket", problem));
-        }
-        Ok(())
+        daemon.judge()?;
+        in_range("auth.parallel", auth.parallel, 0..=PARALLEL_MAX)?;
+        in_range("cache.entries", cache.entries, 1..=ENTRIES_MAX)
     }
-}
-
-fn socket(key: &str, path: &Path) -> Result<(), Refusal> {
-    let length = path.as_os_str().len();
-    if !path.is_absolute() {
-        return Err(Refusal::new(key, "not an absolute path"));
-    }
-    if length > SOCKET_PATH_MAX {
-        let problem = format!("{length} bytes long; the path of a socket has at most {SOCKET_PATH_MAX}");
-        return Err(Refusal::new(key, problem));
-    }
-    Ok(())
 }
 
 /// Reads a length of time, such as `5s` or `1m 30s`.
@@ -143,7 +123,9 @@ pub(crate) fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Dur
 #[cfg(test)]
 mod tests {
     use super::*;
+    use qmail_lookup_core::settings::{FallBack, LoginBy, Rehash};
     use serde_json::json;
+    use std::path::Path;
 
     fn refuse(value: &Value) -> (String, String) {
         let refusal = Tables::read(value.as_object().unwrap().clone()).err().unwrap();
@@ -155,10 +137,10 @@ mod tests {
         let tables = Tables::read(Map::new()).unwrap();
         assert_eq!(tables.qmail, Path::new("/var/qmail"));
         assert!(!tables.strict_permissions);
-        assert_eq!((tables.rules, tables.auth), (RuleSettings::default(), AuthSettings::default()));
-        assert_eq!(tables.daemon.lookup_socket, Path::new("/run/qmail-lookup/lookup.sock"));
-        assert_eq!(tables.daemon.auth_socket, Path::new("/run/qmail-lookup/auth.sock"));
-        assert_eq!(tables.cache.ttl, Duration::ZERO);
+        assert_eq!((tables.rules, tables.daemon), (RuleSettings::default(), DaemonSettings::default()));
+        let AuthSettings { login, fall_back, rehash, parallel } = tables.auth;
+        assert_eq!((login, fall_back, rehash, parallel), (LoginBy::Username, FallBack::None, Rehash::Off, 0));
+        assert_eq!((tables.cache.ttl, tables.cache.entries), (Duration::ZERO, 100_000));
     }
 
     #[test]
@@ -186,15 +168,22 @@ mod tests {
                 "rules.suspended_mail",
                 "`eat` is none of deliver, defer, bounce".to_owned(),
             ),
+            (json!({"auth": {"parallel": 65}}), "auth.parallel", "65 is out of range; expected 0 to 64".to_owned()),
             (
-                json!({"daemon": {"auth_socket": "/run/qmail-lookup/lookup.sock"}}),
-                "daemon.auth_socket",
-                "the same as lookup_socket, to which everybody may connect; expected another path".to_owned(),
+                json!({"auth": {"rehash": "sha521"}}),
+                "auth.rehash",
+                "`sha521` is none of off, sha512, yescrypt".to_owned(),
             ),
             (
-                json!({"daemon": {"lookup_socket": format!("/{}", "x".repeat(107))}}),
-                "daemon.lookup_socket",
-                "108 bytes long; the path of a socket has at most 107".to_owned(),
+                json!({"auth": {"fall_back": true}}),
+                "auth.fall_back",
+                "invalid type: boolean `true`, expected a word in quotes".to_owned(),
+            ),
+            (json!({"cache": {"entries": 0}}), "cache.entries", "0 is out of range; expected 1 to 10000000".to_owned()),
+            (
+                json!({"cache": {"entries": 10_000_001}}),
+                "cache.entries",
+                "10000001 is out of range; expected 1 to 10000000".to_owned(),
             ),
             (json!({"rules": ["+"]}), "rules", "expected a table [rules]".to_owned()),
             (json!({"cache": {"ttl": "5"}}), "cache.ttl", format!("invalid value: string \"5\", {time}")),

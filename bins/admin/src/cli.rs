@@ -115,4 +115,11 @@ pub(crate) enum Verb {
     },
     /// Check configuration, connection, privileges, tables and canary
     Check,
+    /// Tell the daemon to believe a store again that has lost most of its rows on purpose
+    #[command(
+        after_help = "When most of the keys that qmail-lookupd found before are gone, it takes no \"none\" of that store for an answer, so\nthat nobody's mail bounces. It believes the store again when the rows are back, or when it is told by this verb.\nOnly root may tell it; it is found by daemon.auth_socket."
+    )]
+    Trust,
+    /// Tell the daemon to forget the answers that it keeps (cache.ttl)
+    Flush,
 }

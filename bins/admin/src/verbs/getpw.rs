@@ -29,7 +29,9 @@ pub(crate) async fn run(
             };
             let answer = Answer::of(&owner, local, rules, record);
             match answer.choose(|_| seen) {
-                Choice::Fields { skipped: None, .. } | Choice::Stock(_) => ("mailbox", SixFields::of(mailbox, dash, ext)),
+                Choice::Fields { skipped: None, .. } | Choice::Stock(_) => {
+                    ("mailbox", SixFields::of(mailbox, dash, ext))
+                }
                 Choice::Fields { fields, skipped: Some(_) } => ("alias", fields.clone()),
                 Choice::Defer(why) => {
                     let (name, home) = (&mailbox.username, text(&mailbox.home));

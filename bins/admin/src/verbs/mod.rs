@@ -3,6 +3,7 @@
 mod alias;
 mod auth;
 mod check;
+mod daemon;
 mod demo;
 mod explain;
 mod getpw;
@@ -14,8 +15,9 @@ mod virtuals;
 use crate::cli::{Cli, Verb};
 use crate::exit::Exit;
 use crate::output::{Failure, Output};
-use crate::session::Session;
+use crate::session::{Session, configuration};
 use qmail_lookup_backends::registry::Registry;
+use qmail_lookup_core::wire::auth::Question;
 use std::os::unix::ffi::OsStrExt;
 
 /// Runs the verb.
@@ -45,5 +47,7 @@ pub(crate) async fn run(cli: &Cli, registry: &Registry, output: &mut Output) -> 
         }
         Verb::Explain { address } => explain::run(&open(output)?, address.as_bytes(), output).await,
         Verb::Check => check::run(&open(output)?, output).await,
+        Verb::Trust => daemon::run(&configuration(cli, registry)?, Question::Trust, output).await,
+        Verb::Flush => daemon::run(&configuration(cli, registry)?, Question::Flush, output).await,
     }
 }

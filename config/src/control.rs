@@ -1,0 +1,93 @@
+//! Control files of a qmail home that more than one program has to know.
+
+use qmail_lookup_core::Host;
+use std::io::{Error, ErrorKind};
+use std::path::Path;
+use std::time::Duration;
+
+/// How long qmail-send keeps trying, unless control/queuelifetime says otherwise. Source: qmail-control(5): one week.
+pub const DEFAULT_QUEUE_LIFETIME: Duration = Duration::from_secs(604_800);
+
+/// The hosts of control/locals, else of control/me; `None` if there is neither.
+///
+/// # Errors
+/// If a file is there and cannot be read. The error names it.
+pub fn locals(qmail: &Path) -> Result<Option<Vec<Host>>, Error> {
+    for name in ["locals", "me"] {
+        let path = qmail.join("control").join(name);
+        match std::fs::read(&path) {
+            Ok(bytes) => return Ok(Some(hosts(&bytes))),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+            Err(error) => return Err(Error::new(error.kind(), format!("cannot read {}: {error}", path.display()))),
+        }
+    }
+    Ok(None)
+}
+
+/// One host a line; trailing blanks and lines that begin with `#` do not count.
+fn hosts(bytes: &[u8]) -> Vec<Host> {
+    let lines = bytes.split(|&b| b == b'\n').map(<[u8]>::trim_ascii_end);
+    lines.filter(|line| !line.starts_with(b"#")).filter_map(Host::new).collect()
+}
+
+/// How long qmail-send keeps trying before it bounces: control/queuelifetime, read as qmail reads it. What is behind the
+/// digits of the first line does not count. [`DEFAULT_QUEUE_LIFETIME`] if there is no such number, or the file cannot be
+/// read.
+#[must_use]
+pub fn queue_lifetime(qmail: &Path) -> Duration {
+    let content = std::fs::read(qmail.join("control/queuelifetime")).unwrap_or_default();
+    seconds(&content).map_or(DEFAULT_QUEUE_LIFETIME, Duration::from_secs)
+}
+
+/// The number that a file begins with, if qmail's `int` can hold it.
+fn seconds(content: &[u8]) -> Option<u64> {
+    let digits = content.split(|byte| !byte.is_ascii_digit()).next()?;
+    let number: i32 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    u64::try_from(number).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locals_come_before_me_and_neither_means_not_known() {
+        let home = tempfile::tempdir().unwrap();
+        assert_eq!(locals(home.path()).unwrap(), None);
+        std::fs::create_dir(home.path().join("control")).unwrap();
+        std::fs::write(home.path().join("control/me"), "mail.Test \n").unwrap();
+        assert_eq!(locals(home.path()).unwrap(), Some(vec![Host::new(b"mail.test").unwrap()]));
+        std::fs::write(home.path().join("control/locals"), "# mine\na.test\nb.test\t\n\n").unwrap();
+        assert_eq!(locals(home.path()).unwrap().unwrap().len(), 2);
+        let path = home.path().join("control/locals");
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        let error = locals(home.path()).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("cannot read {}: ", path.display())), "{error}");
+        assert_eq!(error.kind(), ErrorKind::IsADirectory, "unreadable is not absent");
+    }
+
+    #[test]
+    fn the_queue_lifetime_is_the_number_qmail_reads() {
+        for (content, expected) in [
+            ("3600\n", Some(3600)),
+            ("3600", Some(3600)),
+            ("7d\n", Some(7)),
+            ("0\n", Some(0)),
+            ("2147483647 \n", Some(2_147_483_647)),
+            ("2147483648\n", None),
+            ("\n3600\n", None),
+            (" 3600\n", None),
+            ("-1\n", None),
+            ("a week\n", None),
+            ("", None),
+        ] {
+            assert_eq!(seconds(content.as_bytes()), expected, "{content:?}");
+        }
+        let home = tempfile::tempdir().unwrap();
+        assert_eq!(queue_lifetime(home.path()), DEFAULT_QUEUE_LIFETIME);
+        std::fs::create_dir_all(home.path().join("control")).unwrap();
+        std::fs::write(home.path().join("control/queuelifetime"), "86400\n").unwrap();
+        assert_eq!(queue_lifetime(home.path()), Duration::from_secs(86_400));
+    }
+}
