@@ -2,7 +2,7 @@
 
 use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 use libtest_mimic::Trial;
-use qmail_lookup_tests::check::{Outcome, ensure};
+use qmail_lookup_tests::check::{Outcome, ensure, equal};
 use std::path::Path;
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -10,6 +10,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         Trial::test("layers::arrows_point_down_only", arrows),
         Trial::test("layers::every_package_has_a_rank", ranks),
         Trial::test("layers::core_without_features_has_no_dependency", bare_core),
+        Trial::test("layers::drop_ins_depend_on_bare_core_and_libc_only", bare_dropins),
     ]
 }
 
@@ -69,4 +70,21 @@ fn bare_core() -> Outcome {
     let always = core.dependencies.iter().filter(|d| d.kind == DependencyKind::Normal && !d.optional);
     let always: Vec<_> = always.map(|dependency| &dependency.name).collect();
     ensure(always.is_empty(), format!("core always needs {always:?}"))
+}
+
+/// Whoever reviews what runs as root must have little to read.
+fn bare_dropins() -> Outcome {
+    let packages = packages()?;
+    let dropin = packages.iter().find(|package| *package.name == "qmail-lookup-dropin").ok_or("no drop-ins")?;
+    let mut needs = Vec::new();
+    for dependency in dropin.dependencies.iter().filter(|d| d.kind != DependencyKind::Development) {
+        let bare = !dependency.uses_default_features && dependency.features.is_empty();
+        needs.push((dependency.name.as_str(), bare || dependency.name == "libc"));
+    }
+    needs.sort_unstable();
+    equal(
+        "dependencies, and whether they come without features",
+        needs,
+        vec![("libc", true), ("qmail-lookup-core", true)],
+    )
 }
