@@ -2,7 +2,10 @@
 //! and so on; any part of a name chooses them.
 
 mod cli;
+mod clients;
 mod conformance;
+mod daemon;
+mod docs;
 mod layers;
 mod loaders;
 mod lockfile;
@@ -10,6 +13,7 @@ mod mappings;
 mod outage;
 mod parity;
 mod registry;
+mod rehash;
 mod rules;
 
 use libtest_mimic::Arguments;
@@ -25,6 +29,7 @@ fn main() -> ExitCode {
     trials.extend(parity::trials(&candidates));
     trials.extend(outage::trials());
     trials.extend(registry::trials(&candidates));
+    trials.extend(rehash::trials());
     trials.extend(layers::trials());
     trials.extend(loaders::trials());
     trials.extend(mappings::trials());
@@ -32,6 +37,9 @@ fn main() -> ExitCode {
     let complete = candidates.iter().filter_map(|candidate| candidate.subject.as_ref().ok());
     trials.extend(complete.filter(|subject| subject.complete).flat_map(rules::trials));
     trials.extend(cli::trials());
+    trials.extend(daemon::trials());
+    trials.extend(clients::trials());
+    trials.extend(docs::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);
     conformance::say_what_is_missing(&candidates, &arguments);
     drop(candidates);

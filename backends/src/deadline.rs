@@ -1,17 +1,15 @@
 //! The outermost layer: whatever a store does, its caller gets an answer or an error by the deadline.
 
 use async_trait::async_trait;
-use qmail_lookup_core::rules::Ask;
 use qmail_lookup_core::{
-    AliasKey, AliasResolver, AliasRow, AuthAnswer, Authenticator, Backend, Catalog, Deadline, Editor, ErrorKind, Host,
-    HostRow, LookupError, MailboxResolver, MailboxRow, Secret, StoreFacts, Username, VirtualKey, VirtualResolver,
-    VirtualRow,
+    AliasKey, AliasResolver, AliasRow, AuthAnswer, Authenticator, Backend, Deadline, ErrorKind, Host, HostRow,
+    LookupError, MailboxResolver, MailboxRow, Secret, StoreFacts, Username, VirtualKey, VirtualResolver, VirtualRow,
 };
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How much later than the deadline this layer cuts in: a store that keeps the deadline itself names the better reason.
-const GRACE: Duration = Duration::from_millis(50);
+pub(crate) const GRACE: Duration = Duration::from_millis(50);
 
 /// Ends every question at its deadline.
 pub struct DeadlineLayer {
@@ -73,16 +71,7 @@ impl Authenticator for DeadlineLayer {
     }
 }
 
-#[async_trait]
-impl Backend for DeadlineLayer {
-    fn kind(&self) -> &'static str {
-        self.inner.kind()
-    }
-
-    fn place(&self) -> String {
-        self.inner.place()
-    }
-
+crate::layer::layer! { DeadlineLayer {
     async fn ping(&self, by: Deadline) -> Result<(), LookupError> {
         self.within(by, self.inner.ping(by)).await
     }
@@ -95,20 +84,7 @@ impl Backend for DeadlineLayer {
         self.within(by, self.inner.facts(by)).await
     }
 
-    fn query_text(&self, ask: &Ask) -> String {
-        self.inner.query_text(ask)
-    }
-
-    fn catalog(&self) -> Option<&dyn Catalog> {
-        self.inner.catalog()
-    }
-
-    // An edit is not cut from outside: only the store knows how much of it was done.
-    fn editor(&self) -> Option<&dyn Editor> {
-        self.inner.editor()
-    }
-
     fn authenticator(&self) -> Option<&dyn Authenticator> {
         self.inner.authenticator().map(|_| self as &dyn Authenticator)
     }
-}
+} }

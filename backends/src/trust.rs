@@ -2,11 +2,10 @@
 //! everybody. No "none" leaves this layer before the store has proved itself.
 
 use async_trait::async_trait;
-use qmail_lookup_core::rules::Ask;
 use qmail_lookup_core::{
-    AliasKey, AliasResolver, AliasRow, AuthAnswer, Authenticator, Backend, Catalog, Deadline, Editor, ErrorKind, Host,
-    HostRow, LookupError, MailboxResolver, MailboxRow, Refusal, Secret, StoreFacts, Username, VirtualKey,
-    VirtualResolver, VirtualRow,
+    AliasKey, AliasResolver, AliasRow, AuthAnswer, Authenticator, Backend, Deadline, ErrorKind, Host, HostRow,
+    LookupError, MailboxResolver, MailboxRow, Refusal, Secret, StoreFacts, Username, VirtualKey, VirtualResolver,
+    VirtualRow,
 };
 use std::sync::Arc;
 
@@ -144,16 +143,7 @@ impl Authenticator for Trust {
     }
 }
 
-#[async_trait]
-impl Backend for Trust {
-    fn kind(&self) -> &'static str {
-        self.inner.kind()
-    }
-
-    fn place(&self) -> String {
-        self.inner.place()
-    }
-
+crate::layer::layer! { Trust {
     async fn ping(&self, by: Deadline) -> Result<(), LookupError> {
         self.inner.ping(by).await
     }
@@ -170,19 +160,7 @@ impl Backend for Trust {
         self.inner.facts(by).await
     }
 
-    fn query_text(&self, ask: &Ask) -> String {
-        self.inner.query_text(ask)
-    }
-
-    fn catalog(&self) -> Option<&dyn Catalog> {
-        self.inner.catalog()
-    }
-
-    fn editor(&self) -> Option<&dyn Editor> {
-        self.inner.editor()
-    }
-
     fn authenticator(&self) -> Option<&dyn Authenticator> {
         self.inner.authenticator().map(|_| self as &dyn Authenticator)
     }
-}
+} }

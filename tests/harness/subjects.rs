@@ -7,6 +7,8 @@ use crate::server::{is_required, mysql9};
 use crate::shape::Shape;
 use crate::subject::{Opened, Subject};
 use libtest_mimic::{Failed, Trial};
+use qmail_lookup_backends::coalesce::Coalesce;
+use qmail_lookup_core::Backend;
 use std::sync::{Arc, LazyLock, OnceLock};
 
 pub mod ldap;
@@ -67,6 +69,9 @@ pub fn all() -> Vec<Candidate> {
             Subject::new(name, tables.shape(), move |rows| sqlite::filled(tables, rows)).complete(),
         ));
     }
+    let tables = sqlite::Tables::Documented;
+    let open = move |rows: &[_]| sqlite::filled(tables, rows).map(coalesced);
+    all.push(there("sqlite", Subject::new("sqlite-coalesced", tables.shape(), open).complete()));
     all.extend(mariadb());
     all.extend(mysql9());
     all.extend(ldap::all());
@@ -115,7 +120,17 @@ fn mariadb() -> Vec<Candidate> {
         })
         .complete(),
     ));
+    let tables = mysql::Tables::Documented;
+    let open =
+        move |rows: &[_]| mysql::filled(MAIN.as_ref().map_err(Failed::from)?, "coalesced", tables, rows).map(coalesced);
+    all.push(there("mysql", Subject::new("mariadb-coalesced", tables.shape(), open).complete()));
     all
+}
+
+/// The same stores behind the layer that joins the questions of all who ask at once.
+fn coalesced(opened: Opened) -> Opened {
+    let layer = |inner| -> Arc<dyn Backend> { Arc::new(Coalesce::new(inner, 2)) };
+    Opened { store: layer(opened.store), empty: opened.empty.map(layer), keep: opened.keep }
 }
 
 fn mysql9() -> Vec<Candidate> {

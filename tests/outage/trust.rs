@@ -1,9 +1,10 @@
 //! A store that answers but is wrong (rule K4).
 
-use super::{fails, questions, rows};
+use super::{fails, questions, recovers, rows};
 use libtest_mimic::{Failed, Trial};
+use qmail_lookup_backends::sample::Sampled;
 use qmail_lookup_backends::trust::{Proof, Trust};
-use qmail_lookup_core::{ErrorKind, TableRow, Username};
+use qmail_lookup_core::{Backend, ErrorKind, Table, TableRow, Username};
 use qmail_lookup_tests::check::{Outcome, ensure, equal};
 use qmail_lookup_tests::load::ldap;
 use qmail_lookup_tests::load::{memory, mysql, sqlite};
@@ -11,6 +12,8 @@ use qmail_lookup_tests::model::{Question, soon};
 use qmail_lookup_tests::server::mariadb;
 use qmail_lookup_tests::subject::Opened;
 use qmail_lookup_tests::{Shape, subjects};
+use rusqlite::Connection;
+use std::sync::Arc;
 
 /// How a store is made.
 #[derive(Clone, Copy)]
@@ -61,8 +64,15 @@ pub(super) fn trials() -> Vec<Trial> {
         ("all_tables_empty_is_not_absent", all_empty),
     ];
     let each = stores.into_iter().flat_map(|make| all.map(|(sentence, run)| (make, sentence, run)));
-    each.map(|(make, sentence, run)| Trial::test(format!("outage::{}::{sentence}", make.store), move || run(make)))
-        .collect()
+    let mut trials: Vec<_> = each
+        .map(|(make, sentence, run)| Trial::test(format!("outage::{}::{sentence}", make.store), move || run(make)))
+        .collect();
+    let sentence = "trust_ends_when_rows_that_were_found_are_gone";
+    trials.push(Trial::test(format!("outage::sqlite::{sentence}"), emptied_sqlite));
+    if mariadb::missing().is_none() {
+        trials.push(Trial::test(format!("outage::mariadb::{sentence}"), emptied_mariadb));
+    }
+    trials
 }
 
 fn canary(name: &str) -> Proof {
@@ -141,4 +151,75 @@ fn trusted(make: Make, name: &str, proof: Proof) -> Outcome {
     let held = strict(make);
     let opened = (make.open)(name, &held)?;
     super::answers(&Trust::new(opened.store, proof), &held)
+}
+
+/// Rows of table virtual that are found before they are gone.
+const FOUND: usize = 30;
+
+fn emptied_sqlite() -> Outcome {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("qmail.sqlite");
+    let held = with_many(SQLITE);
+    sqlite::create(&path, sqlite::Tables::Documented, &held)?;
+    emptied(sqlite::at(&path)?, &held, |text| Ok(Connection::open(&path)?.execute_batch(text)?))
+}
+
+fn emptied_mariadb() -> Outcome {
+    let (server, name) = (subjects::main_server()?, "trust_emptied");
+    let held = with_many(MARIADB);
+    mysql::create(server, name, mysql::Tables::Documented, &held)?;
+    emptied(mysql::at(server.socket(), name)?, &held, |text| server.sql(&format!("USE {name}; {text}")))
+}
+
+fn with_many(make: Make) -> Vec<TableRow> {
+    let cell = |text: String| Some(text.into_bytes());
+    let row =
+        |n| [cell("many.example".to_owned()), cell(format!("user{n}")), cell("iain".to_owned()), cell(String::new())];
+    let many = (0..FOUND).map(|n| TableRow::from_cells(Table::Virtual, row(n)));
+    let mut held: Vec<_> = strict(make).into_iter().chain(many).collect();
+    // As they are inserted: table by table.
+    held.sort_by_key(TableRow::table);
+    held
+}
+
+/// Table virtual is emptied behind the daemon's back, while the canary and every mailbox stay.
+fn emptied(store: Arc<dyn Backend>, held: &[TableRow], sql: impl Fn(&str) -> Outcome) -> Outcome {
+    let store = Sampled::new(Arc::new(Trust::new(store, canary("iain"))));
+    let user = |n: usize| Question::exact([("many.example", format!("user{n}").as_str())]);
+    for n in 0..4 * FOUND {
+        let question = user(n % FOUND);
+        let came = question.put(&store, soon())?;
+        equal(&format!("{question:?}"), question.counting(&came), question.counting(held))?;
+    }
+    // Mail to unknown users is an everyday matter.
+    for n in FOUND..FOUND + 200 {
+        equal("an unknown user", user(n).put(&store, soon())?, Vec::new())?;
+    }
+    for n in 0..FOUND {
+        ensure(!user(n).put(&store, soon())?.is_empty(), format!("user {n} is not found any more"))?;
+    }
+    ensure(!store.distrusted(), "unknown users made the store distrusted")?;
+
+    sql("CREATE TABLE saved AS SELECT * FROM `virtual`")?;
+    // The last check was good, and it counts for a second.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    sql("DELETE FROM `virtual`")?;
+    let answered = (0..FOUND).take_while(|&n| user(n).put(&store, soon()).is_ok()).count();
+    ensure(answered < FOUND, "every row was answered \"none\"")?;
+    ensure(store.distrusted(), "the store is still believed")?;
+    for question in none_of(held) {
+        fails(&store, &question, &[ErrorKind::Misconfigured])?;
+    }
+    fails(&store, &user(1), &[ErrorKind::Misconfigured])?;
+    ensure(!Question::mailboxes(["iain"]).put(&store, soon())?.is_empty(), "what is there is still found")?;
+
+    sql("INSERT INTO `virtual` SELECT * FROM saved")?;
+    recovers(&store, held)?;
+    ensure(!store.distrusted(), "the store is not believed although its rows are back")?;
+
+    sql("DELETE FROM `virtual`")?;
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    ensure((0..FOUND).any(|n| user(n).put(&store, soon()).is_err()), "the second time it was not noticed")?;
+    ensure(store.trust(), "there was nothing to trust")?;
+    equal("after trust", user(1).put(&store, soon())?, Vec::new())
 }

@@ -35,6 +35,7 @@ type Rows = Arc<RwLock<Vec<TableRow>>>;
 /// A store whose tables are one list of rows, in the order in which they were inserted.
 pub struct Memory {
     rows: Rows,
+    credentials: Credentials,
     authenticator: CompareAuthenticator,
 }
 
@@ -43,8 +44,9 @@ impl Memory {
     #[must_use]
     pub fn new(rows: Vec<TableRow>, rules: Arc<RuleSettings>) -> Self {
         let rows: Rows = Arc::new(RwLock::new(rows));
+        let credentials = Credentials(Arc::clone(&rows));
         let authenticator = CompareAuthenticator::new(Arc::new(Credentials(Arc::clone(&rows))), rules);
-        Self { rows, authenticator }
+        Self { rows, credentials, authenticator }
     }
 
     fn pick<R>(&self, wanted: impl Fn(&TableRow) -> Option<R>) -> Vec<R> {
@@ -159,5 +161,9 @@ impl Backend for Memory {
 
     fn authenticator(&self) -> Option<&dyn Authenticator> {
         Some(&self.authenticator)
+    }
+
+    fn credentials(&self) -> Option<&dyn CredentialResolver> {
+        Some(&self.credentials)
     }
 }

@@ -173,4 +173,8 @@ impl Backend for Mysql {
     fn authenticator(&self) -> Option<&dyn Authenticator> {
         Some(&self.authenticator)
     }
+
+    fn credentials(&self) -> Option<&dyn CredentialResolver> {
+        Some(&*self.store)
+    }
 }

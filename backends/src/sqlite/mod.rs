@@ -104,4 +104,8 @@ impl Backend for SqliteStore {
     fn authenticator(&self) -> Option<&dyn Authenticator> {
         Some(&self.authenticator)
     }
+
+    fn credentials(&self) -> Option<&dyn CredentialResolver> {
+        Some(&*self.readers)
+    }
 }

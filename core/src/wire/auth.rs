@@ -28,17 +28,16 @@ pub enum Question<'a> {
 }
 
 impl<'a> Question<'a> {
-    /// Appends the frame.
+    /// Appends the frame. `out` is the only place that a password is copied to.
     pub fn write(self, out: &mut Vec<u8>) {
-        let fields = match self {
+        match self {
             Self::Login { login, password, service, remote } => {
-                netstring::list(&[b"auth1", login, password, service, remote])
+                netstring::write_list(out, &[b"auth1", login, password, service, remote]);
             }
-            Self::Userdb { login } => netstring::list(&[b"userdb", login]),
-            Self::Flush => netstring::list(&[b"flush"]),
-            Self::Trust => netstring::list(&[b"trust"]),
-        };
-        netstring::write(out, &fields);
+            Self::Userdb { login } => netstring::write_list(out, &[b"userdb", login]),
+            Self::Flush => netstring::write_list(out, &[b"flush"]),
+            Self::Trust => netstring::write_list(out, &[b"trust"]),
+        }
     }
 
     /// Reads a frame's content.

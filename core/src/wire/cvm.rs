@@ -26,6 +26,10 @@ pub struct Request<'a> {
     pub domain: &'a [u8],
     /// As typed.
     pub password: Option<&'a [u8]>,
+    /// True if a challenge or the response to one was sent: somebody wants to log in without a password.
+    pub challenged: bool,
+    /// True if a secret was sent, be it an empty one: that is how a lookup is told from a login without a password.
+    pub secret: bool,
 }
 
 /// Reads a request; `None` if more bytes have to come first.
@@ -42,6 +46,7 @@ pub fn request(bytes: &[u8]) -> Result<Option<Request<'_>>, Malformed> {
     }
     let Some((random, mut rest)) = counted(rest) else { return more(bytes) };
     let (mut account, mut domain, mut password) = (None, None, None);
+    let (mut challenged, mut secret) = (false, false);
     loop {
         let Some((&tag, tail)) = rest.split_first() else { return more(bytes) };
         if tag == 0 {
@@ -55,6 +60,14 @@ pub fn request(bytes: &[u8]) -> Result<Option<Request<'_>>, Malformed> {
             1 => Some(&mut account),
             2 => Some(&mut domain),
             3 => Some(&mut password),
+            4 => {
+                secret = true;
+                None
+            }
+            5..=7 => {
+                challenged = true;
+                None
+            }
             _ => None,
         };
         if let Some(slot) = slot
@@ -65,7 +78,7 @@ pub fn request(bytes: &[u8]) -> Result<Option<Request<'_>>, Malformed> {
         rest = tail;
     }
     let account = account.ok_or(Malformed("a request without an account"))?;
-    Ok(Some(Request { random, account, domain: domain.unwrap_or_default(), password }))
+    Ok(Some(Request { random, account, domain: domain.unwrap_or_default(), password, challenged, secret }))
 }
 
 /// A request may still grow, unless it has reached its greatest length.
@@ -150,6 +163,9 @@ mod tests {
         assert!(login.domain == b"mail.test" && login.password == Some(b"secret"));
         let empty = request(b"\x02\x02xy\x01\x01a\x03\x00\x00").unwrap().unwrap();
         assert!(empty.password == Some(b"") && empty.random == b"xy", "empty is not the same as not sent");
+        assert!(!lookup.challenged && !login.challenged && lookup.secret && !empty.secret);
+        let apop = request(b"\x02\x00\x01\x01a\x05\x01c\x06\x01r\x07\x04apop\x00").unwrap().unwrap();
+        assert!(apop.challenged && apop.password.is_none());
         for cut in 0..LOGIN.len() {
             assert!(request(&LOGIN[..cut]) == Ok(None), "cut at {cut}");
         }

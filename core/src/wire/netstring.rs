@@ -77,6 +77,20 @@ pub fn read(bytes: &[u8], max: usize) -> Result<Option<(&[u8], usize)>, Malforme
     }
 }
 
+/// Appends `contents` as netstrings inside one. `out` grows once, before the first byte is written, so that no copy of a
+/// secret is left behind in memory that was given back.
+pub fn write_list(out: &mut Vec<u8>, contents: &[&[u8]]) {
+    const FRAME: usize = DIGITS_MAX + 2;
+    out.reserve(contents.iter().map(|content| content.len() + FRAME).sum::<usize>() + FRAME);
+    let digits = |number: usize| {
+        1 + std::iter::successors(Some(number / 10), |rest| Some(rest / 10)).take_while(|&rest| rest > 0).count()
+    };
+    write_number(out, contents.iter().map(|content| digits(content.len()) + content.len() + 2).sum());
+    out.push(b':');
+    contents.iter().for_each(|content| write(out, content));
+    out.push(b',');
+}
+
 /// Splits `bytes` into the netstrings that it consists of.
 ///
 /// # Errors
@@ -137,7 +151,11 @@ mod tests {
         fn any_bytes_come_back(parts in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..300), 0..6)) {
             let parts: Vec<&[u8]> = parts.iter().map(Vec::as_slice).collect();
             let written = list(&parts);
-            prop_assert_eq!(fields(&written), Ok(parts));
+            prop_assert_eq!(fields(&written), Ok(parts.clone()));
+            let (mut nested, mut at_once) = (Vec::new(), Vec::new());
+            write(&mut nested, &written);
+            write_list(&mut at_once, &parts);
+            prop_assert_eq!(nested, at_once);
         }
 
         #[test]

@@ -88,8 +88,27 @@ impl Process {
     /// # Errors
     /// If it cannot be started.
     pub fn start_as(program: &Path, arguments: &[String], ids: (u32, u32), log: &Path) -> Result<Self, Failed> {
+        Self::start_with_groups(program, arguments, ids, &[], log)
+    }
+
+    /// The same with these other groups.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start_with_groups(
+        program: &Path,
+        arguments: &[String],
+        ids: (u32, u32),
+        groups: &[u32],
+        log: &Path,
+    ) -> Result<Self, Failed> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(log)?;
-        let ids = [format!("--reuid={}", ids.0), format!("--regid={}", ids.1), "--clear-groups".to_owned()];
+        let groups: Vec<_> = groups.iter().map(u32::to_string).collect();
+        let groups = match &groups[..] {
+            [] => "--clear-groups".to_owned(),
+            some => format!("--groups={}", some.join(",")),
+        };
+        let ids = [format!("--reuid={}", ids.0), format!("--regid={}", ids.1), groups];
         Self::launch(program, arguments, &ids, log.into())
     }
 

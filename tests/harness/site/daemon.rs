@@ -45,7 +45,8 @@ impl Daemon {
     pub fn launch(site: &Site) -> Result<Self, Failed> {
         let log = site.path("daemon.log");
         let arguments = ["--config".to_owned(), site.config().display().to_string()];
-        let process = Process::start_as(&program("qmail-lookupd")?, &arguments, (DAEMON, DAEMON), &log)?;
+        let program = program("qmail-lookupd")?;
+        let process = Process::start_with_groups(&program, &arguments, (DAEMON, DAEMON), &site.groups, &log)?;
         Ok(Self { process: Some(process), run: site.path("run"), log })
     }
 

@@ -59,13 +59,27 @@ impl Site {
     /// # Errors
     /// As [`Site::lspawn`].
     pub fn lspawn_timed(&self, local: impl AsRef<[u8]>) -> Result<(Answer, Duration), Failed> {
+        self.lspawn_after(":", local)
+    }
+
+    /// The same after `preparation`, a command of the shell: `exec 1>&-`, `ulimit -v 3906`.
+    ///
+    /// # Errors
+    /// As [`Site::lspawn`].
+    pub fn lspawn_after(&self, preparation: &str, local: impl AsRef<[u8]>) -> Result<(Answer, Duration), Failed> {
         let user = nix::unistd::User::from_name(QMAILP)?.ok_or("no stand-in for qmailp")?;
         let (uid, gid) = (user.uid.to_string(), user.gid.to_string());
         // fd 2 is the message, open for reading only; fd 4 is the pipe of delivery reports.
-        let run = "cd \"$0\" && exec 2<message && exec bin/qmail-getpw \"$1\" 4>&3 3>&-";
+        let run = "cd \"$0\" && exec 2<message 4>&3 3>&-";
         let mut command = Command::new("setpriv");
         command.args(["--reuid", &uid, "--regid", &gid, "--groups", &gid, "--"]);
-        command.args(["/bin/bash", "-c", &format!("exec 3>/dev/null; {run}")]).arg(self.path("q"));
+        command
+            .args([
+                "/bin/bash",
+                "-c",
+                &format!("exec 3>/dev/null; {run}; {preparation} && exec bin/qmail-getpw \"$1\""),
+            ])
+            .arg(self.path("q"));
         command.arg(OsStr::from_bytes(local.as_ref())).env_clear().env("PATH", "/usr/bin:/bin");
         let (mut commands, mut ours) = std::io::pipe()?;
         ours.write_all(COMMANDS)?;

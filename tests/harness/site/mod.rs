@@ -1,24 +1,30 @@
 //! A whole site: qmail's home with its control files, homes of users with uids of their own, a store, and the real
 //! daemon over it. It needs root, because its parts are people who do not trust each other.
 
+mod commands;
 mod daemon;
+mod dropins;
 mod lspawn;
 mod programs;
+mod thread;
 
+pub use commands::{Ran, command, run};
 pub use daemon::{Daemon, connect, read_frame};
+pub use dropins::{RcptCheck, Said};
 pub use lspawn::Answer;
-pub use programs::{dropin, program};
+pub use programs::{dropin, example, program};
+pub use thread::{as_member, as_user};
 
-use crate::check::Outcome;
+use crate::check::{Outcome, ensure};
 use crate::load;
 use crate::server::is_required;
 use crate::server::mariadb::{MariaDb, PASSWORD, USER};
-use crate::server::process::folder;
 use crate::shape::Shape;
 use libtest_mimic::{Failed, Trial};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::process::Command;
+use tempfile::TempDir;
 
 /// The daemon's uid and gid; no user has them.
 pub const DAEMON: u32 = 20_900;
@@ -64,9 +70,11 @@ INSERT INTO rcpthosts (host) VALUES ('virtual.com'), ('bar.com'), ('.wild.test')
 
 /// See the module.
 pub struct Site {
-    folder: PathBuf,
+    folder: TempDir,
     /// The MariaDB of the site, if that is its store.
     pub mariadb: Option<MariaDb>,
+    /// Groups that the daemon is a member of: it can give its sockets for logins to no other `auth_group`.
+    pub groups: Vec<u32>,
 }
 
 /// A trial that needs root: ignored with a loud name without, and a failure in CI.
@@ -85,7 +93,7 @@ impl Site {
     /// # Errors
     /// If it cannot be made.
     pub fn sqlite(more: &str) -> Result<Self, Failed> {
-        let site = Self { folder: new_folder()?, mariadb: None };
+        let site = Self { folder: new_folder()?, mariadb: None, groups: Vec::new() };
         let file = site.path("db/store.sqlite");
         site.lay_out()?;
         std::fs::create_dir(site.path("db"))?;
@@ -102,7 +110,7 @@ impl Site {
     /// # Errors
     /// If it cannot be made.
     pub fn mariadb(more: &str) -> Result<Self, Failed> {
-        let site = Self { folder: new_folder()?, mariadb: Some(MariaDb::start(&[])?) };
+        let site = Self { folder: new_folder()?, mariadb: Some(MariaDb::start(&[])?), groups: Vec::new() };
         site.lay_out()?;
         if let Some(server) = &site.mariadb {
             // Whatever happens to the server, what it was told before stays.
@@ -128,7 +136,7 @@ impl Site {
     /// A path inside the site.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
-        self.folder.join(name)
+        self.folder.path().join(name)
     }
 
     /// The folder of the sockets.
@@ -228,7 +236,12 @@ impl Site {
             std::fs::create_dir(&home)?;
             chown(&home, Some(id), Some(id))?;
         }
-        std::fs::copy(dropin("qmail-getpw")?, self.path("q/bin/qmail-getpw"))?;
+        for name in ["qmail-getpw", "checkpassword", "dovecot-checkpassword", "qmail-rcptcheck"] {
+            // By another process: a file that a thread of this one has open for writing cannot be run, and a process
+            // that another thread starts meanwhile inherits it for a moment.
+            let copied = Command::new("cp").arg(dropin(name)?).arg(self.path("q/bin")).status()?;
+            ensure(copied.success(), format!("{name} cannot be copied"))?;
+        }
         // Its stock program knows one system user, and else ends at the alias user, as qmail's own does.
         self.script(
             "q/bin/qmail-getpw.stock",
@@ -253,9 +266,20 @@ fn write_script(path: &Path, body: &str) -> Outcome {
     Ok(std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))?)
 }
 
-fn new_folder() -> Result<PathBuf, Failed> {
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
-    let folder = folder(&format!("q{}", NUMBER.fetch_add(1, Ordering::Relaxed)))?;
-    std::fs::set_permissions(&folder, std::fs::Permissions::from_mode(0o755))?;
+/// Where the folders of sites are made: programs that root runs believe a file only if nobody else can write in any
+/// directory above it, and programs can be run from there.
+const BASE: &str = "/var/lib";
+
+fn new_folder() -> Result<TempDir, Failed> {
+    let folder = tempfile::Builder::new().prefix("ql.").tempdir_in(BASE)?;
+    std::fs::set_permissions(folder.path(), std::fs::Permissions::from_mode(0o755))?;
     Ok(folder)
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        if let Some(server) = &self.mariadb {
+            server.kill();
+        }
+    }
 }

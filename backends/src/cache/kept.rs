@@ -1,0 +1,101 @@
+//! What is kept of one table: the rows of a key, and when the table was seen to hold them.
+
+use crate::table_key::{ByKey, TableKey};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Longest time that the map itself is told; what it does not drop is found too old when it is looked up.
+const TOLD_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// When a question was sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    /// Higher than that of every question before it.
+    pub(super) number: u64,
+    pub(super) sent: Instant,
+}
+
+/// The rows of one key.
+#[derive(Clone)]
+struct Entry<R> {
+    rows: Arc<[R]>,
+    /// The latest question that brought them.
+    last: Moment,
+    /// Number of the first one that did, without another answer in between.
+    first: u64,
+}
+
+/// Entries of one table.
+pub(super) struct Kept<K: TableKey>(moka::sync::Cache<K, Entry<K::Row>>);
+
+impl<K: TableKey> Kept<K> {
+    pub(super) fn new(ttl: Duration, entries: u64) -> Self {
+        let weight = |_: &K, entry: &Entry<K::Row>| u32::try_from(entry.rows.len()).unwrap_or(u32::MAX).max(1);
+        Self(moka::sync::Cache::builder().max_capacity(entries).weigher(weight).time_to_live(ttl.min(TOLD_MAX)).build())
+    }
+
+    /// The rows of `keys`, if the entry of each is there and `fresh`, and all of them held at one moment.
+    pub(super) fn answer(&self, keys: &[K], fresh: impl Fn(&Moment) -> bool) -> Option<Vec<K::Row>> {
+        let find = |key: &K| self.0.get(key).filter(|entry| fresh(&entry.last));
+        if let [key] = keys {
+            return find(key).map(|entry| entry.rows.to_vec());
+        }
+        let mut keys: Vec<_> = keys.iter().collect();
+        keys.sort_unstable();
+        keys.dedup();
+        let entries = keys.iter().map(|key| find(key)).collect::<Option<Vec<_>>>()?;
+        let first = entries.iter().map(|entry| entry.first).max()?;
+        let last = entries.iter().map(|entry| entry.last.number).min()?;
+        if first > last {
+            return None;
+        }
+        let mut answer: Vec<K::Row> = Vec::new();
+        for (place, (key, entry)) in keys.iter().zip(&entries).enumerate() {
+            if key.is_any() && answer.iter().any(|row| K::places(&[*key], row).next().is_some()) {
+                continue;
+            }
+            // A row that fits several keys comes with the first of them.
+            let of_this_key = |row: &&K::Row| K::places(&keys, row).next() == Some(place);
+            let before = answer.len();
+            answer.extend(entry.rows.iter().filter(of_this_key).cloned());
+            // Its only row belongs to a key that has none: it is newer or older than that.
+            if key.is_any() && answer.len() == before && !entry.rows.is_empty() {
+                return None;
+            }
+        }
+        Some(answer)
+    }
+
+    /// Keeps what an answer says about each of `keys`.
+    pub(super) fn keep(&self, keys: &[K], rows: &[K::Row], asked: Moment) {
+        let mut keys = keys.to_vec();
+        keys.sort_unstable();
+        keys.dedup();
+        let by_key = ByKey::new(&keys, rows);
+        for (place, key) in keys.into_iter().enumerate() {
+            let rows: Arc<[K::Row]> = by_key.rows(place).filter_map(|n| rows.get(n)).cloned().collect();
+            let same = |old: &Entry<K::Row>| {
+                if key.is_any() { old.rows.is_empty() == rows.is_empty() } else { old.rows == rows }
+            };
+            let entry = match self.0.get(&key) {
+                // This answer was overtaken by one to a later question.
+                Some(old) if old.last.number > asked.number => continue,
+                Some(old) if same(&old) => Entry { rows, last: asked, first: old.first },
+                _ => Entry { rows, last: asked, first: asked.number },
+            };
+            self.0.insert(key, entry);
+        }
+    }
+
+    /// Rows, and keys without any, once what is too much is dropped.
+    #[cfg(test)]
+    pub(super) fn weight(&self) -> u64 {
+        self.0.run_pending_tasks();
+        self.0.weighted_size()
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&self) {
+        self.0.invalidate_all();
+    }
+}

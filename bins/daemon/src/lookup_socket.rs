@@ -1,0 +1,208 @@
+//! A connection of the lookup socket: many questions, answered at the same time and written in order.
+
+use crate::answer::{Said, answer};
+use crate::bounds::Admitted;
+use crate::daemon::Daemon;
+use crate::frame::{FRAME, Filled, IDLE, Input, write_all};
+use crate::metrics::Cut;
+use crate::peer::Peer;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesOrdered;
+use qmail_lookup_core::Deadline;
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use tokio::net::UnixStream;
+use tokio::time::{Instant, Sleep};
+
+/// Questions of one connection that are answered at the same time.
+const IN_FLIGHT: usize = 128;
+
+/// Replies are written when this much has gathered, at the latest. Unit: bytes.
+const OUT: usize = 64 * 1024;
+
+/// Serves one connection until it ends.
+pub(crate) async fn serve(daemon: &Daemon, stream: UnixStream, peer: Peer, admitted: &Admitted) {
+    let questions = admitted.questions.as_deref();
+    let mut stop = pin!(daemon.stop.cancelled());
+    let mut timer = pin!(tokio::time::sleep(IDLE));
+    let mut input = Input::default();
+    let mut answers = FuturesOrdered::new();
+    let mut out = Vec::new();
+    let mut quiet_since = Instant::now();
+    // What ends the connection once everything before it is answered.
+    let mut ending = None;
+    loop {
+        // The deadline of all that came with one read.
+        let by = Deadline::after(daemon.state.load().config.deadline);
+        while answers.len() < IN_FLIGHT && !matches!(ending, Some(Ending::Malformed(_))) {
+            match input.next() {
+                Ok(Some(content)) => answers.push_back(answer(daemon, peer, questions, content, by)),
+                Ok(None) => break,
+                Err(malformed) => ending = Some(Ending::Malformed(malformed.0)),
+            }
+        }
+        if answers.is_empty()
+            && let Some(ending) = ending
+        {
+            return end(daemon, &stream, ending).await;
+        }
+        let due = due(&input, quiet_since);
+        if due < timer.deadline() {
+            timer.as_mut().reset(due);
+        }
+        let reading = ending.is_none() && input.has_room();
+        let event = std::future::poll_fn(|cx| {
+            while out.len() < OUT
+                && let Poll::Ready(Some(said)) = answers.poll_next_unpin(cx)
+            {
+                Said::write(&said, &mut out);
+            }
+            if !out.is_empty() {
+                return Poll::Ready(Event::Answers);
+            }
+            next(cx, &stream, reading, &mut timer, &mut stop, ending.is_some())
+        });
+        match event.await {
+            Event::Answers => {
+                if let Err(error) = write_all(&stream, &out).await {
+                    if error.kind() == std::io::ErrorKind::TimedOut {
+                        daemon.metrics.cut(Cut::Reply);
+                    }
+                    return;
+                }
+                out = Vec::new();
+                quiet_since = Instant::now();
+            }
+            Event::Readable => match input.fill(&stream) {
+                Ok(Filled::Some) => quiet_since = Instant::now(),
+                Ok(Filled::Nothing) => {}
+                Ok(Filled::End) => ending = Some(Ending::Gone),
+                Err(_) => return,
+            },
+            Event::Timer => {
+                let late = due_passed(&input, quiet_since, answers.is_empty());
+                if let Some(cut) = late {
+                    daemon.metrics.cut(cut);
+                    ending = Some(Ending::Gone);
+                } else {
+                    // It was set for something that has ended since.
+                    let due = self::due(&input, quiet_since).max(Instant::now() + FRAME / 4);
+                    timer.as_mut().reset(due);
+                }
+            }
+            Event::Stop => ending = Some(Ending::Gone),
+        }
+    }
+}
+
+enum Event {
+    Answers,
+    Readable,
+    Timer,
+    Stop,
+}
+
+/// Why a connection ends.
+#[derive(Clone, Copy)]
+enum Ending {
+    /// The client has no more questions, or the daemon takes no more.
+    Gone,
+    /// What came was no frame, so that nothing behind it can be read.
+    Malformed(&'static str),
+}
+
+fn next(
+    cx: &mut Context<'_>,
+    stream: &UnixStream,
+    reading: bool,
+    timer: &mut Pin<&mut Sleep>,
+    stop: &mut Pin<&mut impl Future<Output = ()>>,
+    ending: bool,
+) -> Poll<Event> {
+    if ending {
+        return Poll::Pending;
+    }
+    if reading && stream.poll_read_ready(cx).is_ready() {
+        return Poll::Ready(Event::Readable);
+    }
+    if stop.as_mut().poll(cx).is_ready() {
+        return Poll::Ready(Event::Stop);
+    }
+    timer.as_mut().poll(cx).map(|()| Event::Timer)
+}
+
+/// When something has to have happened.
+fn due(input: &Input, quiet_since: Instant) -> Instant {
+    input.begun.map_or(quiet_since + IDLE, |begun| begun + FRAME)
+}
+
+fn due_passed(input: &Input, quiet_since: Instant, idle: bool) -> Option<Cut> {
+    let now = Instant::now();
+    match input.begun {
+        Some(begun) => (begun + FRAME <= now).then_some(Cut::Frame),
+        None => (idle && quiet_since + IDLE <= now).then_some(Cut::Idle),
+    }
+}
+
+async fn end(daemon: &Daemon, stream: &UnixStream, ending: Ending) {
+    let Ending::Malformed(why) = ending else { return };
+    daemon.metrics.cut(Cut::Malformed);
+    let mut out = Vec::new();
+    Said::Perm(why.into()).write(&mut out);
+    let _ = write_all(stream, &out).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::daemon::tests::{daemon, run};
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    /// What a client of the connection sees until it ends, and how long that took by a clock that does not wait.
+    fn served(sent: &[u8], hang_up: bool) -> (Vec<u8>, Duration) {
+        run(async {
+            tokio::time::pause();
+            let (daemon, begun) = (daemon(), Instant::now());
+            let (ours, mut theirs) = UnixStream::pair().unwrap();
+            theirs.write_all(sent).await.unwrap();
+            if hang_up {
+                theirs.shutdown().await.unwrap();
+            }
+            let peer = Peer { uid: 0, gid: 0, pid: 1 };
+            let admitted = daemon.bounds.admit(0, true).unwrap();
+            let mut seen = Vec::new();
+            let (_, read) = tokio::join!(async { serve(&daemon, ours, peer, &admitted).await }, async {
+                theirs.read_to_end(&mut seen).await
+            });
+            read.unwrap();
+            (seen, begun.elapsed())
+        })
+    }
+
+    #[test]
+    fn who_asks_nothing_and_who_does_not_end_a_frame_is_cut_off() {
+        let (seen, took) = served(b"", false);
+        assert!(seen.is_empty() && took >= IDLE && took < IDLE + FRAME * 2, "{took:?}");
+        let (seen, took) = served(b"20:rcpthosts", false);
+        assert!(seen.is_empty() && took >= FRAME && took < FRAME * 2, "{took:?}");
+        let (seen, took) = served(b"7:nosuch ,20:rcpthosts", false);
+        assert_eq!(seen, b"33:PERM no question is called nosuch,");
+        assert!(took < FRAME * 2, "{took:?}");
+    }
+
+    #[test]
+    fn who_hangs_up_still_gets_the_answers() {
+        let (seen, took) = served(b"7:nosuch ,6:nokey!,", true);
+        assert_eq!(seen, b"33:PERM no question is called nosuch,29:PERM a question without a key,");
+        assert!(took < FRAME, "{took:?}");
+    }
+
+    #[test]
+    fn behind_what_is_no_frame_nothing_is_read() {
+        let (seen, took) = served(b"7:nosuch ,hello,7:nosuch ,", false);
+        assert_eq!(seen, b"33:PERM no question is called nosuch,20:PERM not a netstring,");
+        assert!(took < FRAME, "{took:?}");
+    }
+}

@@ -1,0 +1,73 @@
+//! The same text at most once a second in the log, with the number of those left out.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a text stays quiet after it was logged.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Texts remembered at the same time.
+const TEXTS: usize = 256;
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Quiet(Mutex<HashMap<String, Said>>);
+
+struct Said {
+    last: Instant,
+    suppressed: u64,
+}
+
+impl Quiet {
+    /// `Some(how many were left out since)` if `text` is to be logged now.
+    pub(crate) fn may_say(&self, text: &str) -> Option<u64> {
+        self.at(text, Instant::now())
+    }
+
+    fn at(&self, text: &str, now: Instant) -> Option<u64> {
+        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = said.get_mut(text) {
+            if now.saturating_duration_since(known.last) < PERIOD {
+                known.suppressed += 1;
+                return None;
+            }
+            known.last = now;
+            return Some(std::mem::take(&mut known.suppressed));
+        }
+        if said.len() >= TEXTS {
+            said.retain(|_, known| now.saturating_duration_since(known.last) < PERIOD);
+        }
+        if said.len() >= TEXTS {
+            // More different texts a second than anybody reads.
+            return None;
+        }
+        said.insert(text.to_owned(), Said { last: now, suppressed: 0 });
+        Some(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_said_once_a_second_and_then_with_what_was_left_out() {
+        let (quiet, start) = (Quiet::default(), Instant::now());
+        assert_eq!(quiet.at("a", start), Some(0));
+        assert_eq!(quiet.at("a", start), None);
+        assert_eq!(quiet.at("b", start), Some(0));
+        assert_eq!(quiet.at("a", start + PERIOD / 2), None);
+        assert_eq!(quiet.at("a", start + PERIOD), Some(2));
+        assert_eq!(quiet.at("a", start + PERIOD * 2), Some(0));
+    }
+
+    #[test]
+    fn it_remembers_a_bounded_number_of_texts() {
+        let (quiet, start) = (Quiet::default(), Instant::now());
+        let said = (0..2 * TEXTS).filter(|n| quiet.at(&n.to_string(), start).is_some()).count();
+        assert_eq!(said, TEXTS);
+        assert_eq!(quiet.at("later", start + PERIOD), Some(0));
+        assert_eq!(quiet.0.lock().unwrap().len(), 1);
+    }
+}

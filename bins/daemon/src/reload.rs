@@ -1,0 +1,103 @@
+//! HUP: the configuration is read again. A bad one changes nothing.
+
+use crate::bounds::Limits;
+use crate::daemon::Daemon;
+use crate::log::Level;
+use crate::state::State;
+use qmail_lookup_backends::registry::Registry;
+use qmail_lookup_config::{self as config, Config, DaemonSettings, Sources, Warning};
+use std::sync::Arc;
+
+/// What is needed to read the configuration again.
+pub(crate) struct Reload {
+    pub(crate) sources: Sources,
+    pub(crate) registry: Registry,
+    pub(crate) level: Level,
+}
+
+impl Reload {
+    /// Reads it, and puts it in the place of the old one if it can be used.
+    pub(crate) async fn run(self: &Arc<Self>, daemon: &Daemon) {
+        let reading = Arc::clone(self);
+        let read = tokio::task::spawn_blocking(move || State::load(&reading.sources, &reading.registry)).await;
+        let new = match read {
+            Ok(Ok(new)) => new,
+            Ok(Err(error)) => return refused(daemon, &error.to_string()),
+            Err(_) => return refused(daemon, "a bug: reading ended early"),
+        };
+        let old = daemon.state.load_full();
+        for key in needs_restart(&old.config.daemon, &new.config.daemon) {
+            tracing::warn!("daemon.{key} has changed: that takes a restart");
+        }
+        if old.serving.distrusted() {
+            tracing::warn!("a store was not believed, for having lost rows; from now on it is judged anew");
+        }
+        tell(&new);
+        daemon.bounds.set(limits(&new.config));
+        self.level.set(new.config.daemon.log_level);
+        daemon.system.forget();
+        daemon.state.store(Arc::new(new));
+        daemon.metrics.reload(true);
+        tracing::info!("the configuration was read again");
+    }
+}
+
+fn refused(daemon: &Daemon, why: &str) {
+    daemon.metrics.reload(false);
+    tracing::error!("the configuration was read again and cannot be used; the old one stays: {why}");
+}
+
+pub(crate) fn limits(config: &Config) -> Limits {
+    let DaemonSettings { connections, connections_per_uid: per_uid, .. } = config.daemon;
+    Limits { connections, per_uid }
+}
+
+/// The keys that differ and that a running daemon does not change.
+fn needs_restart(old: &DaemonSettings, new: &DaemonSettings) -> Vec<&'static str> {
+    let differs = [
+        ("lookup_socket", old.lookup_socket != new.lookup_socket),
+        ("auth_socket", old.auth_socket != new.auth_socket),
+        ("auth_group", old.auth_group != new.auth_group),
+        ("cvm_lookup_socket", old.cvm_lookup_socket != new.cvm_lookup_socket),
+        ("cvm_auth_socket", old.cvm_auth_socket != new.cvm_auth_socket),
+        ("metrics", old.metrics != new.metrics),
+        ("log_format", old.log_format != new.log_format),
+        ("lock_file", old.lock_path() != new.lock_path()),
+    ];
+    differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+}
+
+/// Logs what is unwise about a configuration that is used from now on.
+pub(crate) fn tell(state: &State) {
+    for warning in &state.config.warnings {
+        let Warning { level, .. } = warning;
+        match level {
+            config::Level::Alarm | config::Level::Unwise => tracing::warn!("{warning}"),
+            config::Level::Note => tracing::info!("{warning}"),
+        }
+    }
+    for name in &state.policy.unresolved {
+        tracing::warn!("{name}");
+    }
+    for line in state.config.describe() {
+        tracing::info!("{line}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_running_daemon_cannot_change_is_named() {
+        let old = DaemonSettings::default();
+        assert_eq!(needs_restart(&old, &old), [""; 0]);
+        let new = DaemonSettings {
+            lookup_socket: "/run/x".into(),
+            connections: 100,
+            auth_group: Some("x".into()),
+            ..DaemonSettings::default()
+        };
+        assert_eq!(needs_restart(&old, &new), ["lookup_socket", "auth_group", "lock_file"]);
+    }
+}

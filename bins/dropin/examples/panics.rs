@@ -1,0 +1,14 @@
+//! Begins as the program that it is told to be, and panics: what a bug in that program would do. For the tests.
+
+use qmail_lookup_dropin::{checkpassword, dovecot, getpw, rcptcheck};
+
+fn main() {
+    match std::env::args().nth(1).as_deref() {
+        Some("qmail-getpw") => getpw::begin(),
+        Some("checkpassword") => checkpassword::begin(),
+        Some("dovecot-checkpassword") => dovecot::begin(),
+        Some("qmail-rcptcheck") => rcptcheck::begin(),
+        _ => {}
+    }
+    panic!("on purpose");
+}

@@ -1,0 +1,50 @@
+//! Who may answer: root, and the owner of the socket's directory.
+
+use super::daemon::{answering, map_frame};
+use super::faults::impostor;
+use super::site::{Site, code, program, root_or_skip};
+use qmail_lookup_core::wire::socketmap::Reply;
+use std::os::unix::fs::{chown, symlink};
+
+fn verdict(site: &Site) -> i32 {
+    code(&site.command(program("qmail-rcptcheck")).env("RECIPIENT", "x@y").output().unwrap())
+}
+
+#[test]
+fn the_owner_of_the_sockets_directory_is_believed_and_another_is_not() {
+    if !root_or_skip("daemons that run as other users") {
+        return;
+    }
+    let site = Site::new();
+    let kept = impostor(&site, &site.lookup(), &map_frame(Reply::NotFound));
+    assert_eq!(verdict(&site), 111, "the directory is root's");
+    chown(site.run.path(), Some(65_533), None).unwrap();
+    assert_eq!(verdict(&site), 111, "the directory is a third user's");
+    chown(site.run.path(), Some(65_534), None).unwrap();
+    assert_eq!(verdict(&site), 100, "the directory is the daemon's");
+    drop(kept);
+}
+
+#[test]
+fn root_is_believed_in_another_users_directory() {
+    if !root_or_skip("a directory of another user") {
+        return;
+    }
+    let site = Site::new();
+    answering(site.lookup(), map_frame(Reply::NotFound));
+    chown(site.run.path(), Some(65_534), None).unwrap();
+    assert_eq!(verdict(&site), 100);
+}
+
+#[test]
+fn a_directory_behind_a_symlink_is_the_one_that_counts() {
+    let site = Site::new();
+    answering(site.lookup(), map_frame(Reply::NotFound));
+    let link = site.home.path().join("run");
+    symlink(site.run.path(), &link).unwrap();
+    site.control("lookupsocket", &link.join("lookup.sock"));
+    assert_eq!(verdict(&site), 100);
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(site.run.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+    assert_eq!(verdict(&site), 111);
+}
