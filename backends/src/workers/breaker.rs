@@ -12,6 +12,9 @@ const OPEN_FOR: Duration = Duration::from_millis(500);
 /// on a packet that was lost while it was away.
 const ATTEMPT_ALONE: Duration = Duration::from_secs(1);
 
+/// How often those who wait look whether a pending attempt has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
 /// The last failed connect, if none succeeded since.
 #[derive(Default)]
 pub(super) struct Breaker(Mutex<Option<Failed>>);
@@ -27,8 +30,7 @@ impl Breaker {
     pub(super) fn enter(&self) -> Result<Pass<'_>, LookupError> {
         let mut state = lock(&self.0);
         if let Some(failed) = state.as_mut() {
-            let tried_alone = failed.attempt.is_some_and(|since| since.elapsed() < ATTEMPT_ALONE);
-            if failed.at.elapsed() < OPEN_FOR || tried_alone {
+            if failed.at.elapsed() < OPEN_FOR || failed.is_tried_alone() {
                 return Err(failed.error.clone());
             }
             failed.attempt = Some(Instant::now());
@@ -36,10 +38,22 @@ impl Breaker {
         Ok(Pass(self))
     }
 
-    /// When the next attempt is welcome; `None` if it is now.
+    /// When to look again whether an attempt is welcome; `None` if it is now.
     pub(super) fn open_until(&self) -> Option<Instant> {
-        let until = lock(&self.0).as_ref().map(|failed| failed.at + OPEN_FOR);
-        until.filter(|&until| until > Instant::now())
+        let state = lock(&self.0);
+        let failed = state.as_ref()?;
+        let (now, until) = (Instant::now(), failed.at + OPEN_FOR);
+        if until > now {
+            return Some(until);
+        }
+        failed.is_tried_alone().then(|| now + LOOK_AGAIN)
+    }
+}
+
+impl Failed {
+    /// True while somebody else's attempt is waited for.
+    fn is_tried_alone(&self) -> bool {
+        self.attempt.is_some_and(|since| since.elapsed() < ATTEMPT_ALONE)
     }
 }
 

@@ -195,22 +195,28 @@ async fn fewer_connections_than_wanted_still_answer_everything() {
 
 #[tokio::test]
 async fn who_waits_for_anothers_attempt_to_connect_leaves_it_the_time() {
-    let (stub, workers) = workers(3);
-    stub.set(&stub.refuses, true);
-    assert!(echo(&workers, 0).await.is_err());
-    stub.set(&stub.refuses, false);
-    // The next attempt is welcome, and takes a while; meanwhile there is a question for each worker.
-    tokio::time::sleep(Duration::from_millis(600)).await;
-    stub.set(&stub.hangs, true);
-    let answering = Arc::clone(&stub);
-    tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        answering.set(&answering.hangs, false);
-    });
-    let begun = Instant::now();
-    let answers = futures_util::future::join_all((0..6).map(|n| echo(&workers, n))).await;
-    assert_eq!(answers.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    let mut fastest = Duration::MAX;
+    // The machine may be busy, but not each time.
+    for _ in 0..3 {
+        let (stub, workers) = workers(3);
+        stub.set(&stub.refuses, true);
+        assert!(echo(&workers, 0).await.is_err());
+        stub.set(&stub.refuses, false);
+        // The next attempt is welcome, and takes a while; meanwhile there are questions for every worker.
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        stub.set(&stub.hangs, true);
+        let answering = Arc::clone(&stub);
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            answering.set(&answering.hangs, false);
+        });
+        let begun = Instant::now();
+        let answers = futures_util::future::join_all((0..6).map(|n| echo(&workers, n))).await;
+        assert_eq!(answers.into_iter().map(Result::unwrap).collect::<Vec<_>>(), [0, 1, 2, 3, 4, 5]);
+        fastest = fastest.min(begun.elapsed());
+    }
+    // As long as an attempt keeps others from trying, if they keep it from going on.
+    assert!(fastest < Duration::from_millis(900), "{fastest:?}");
 }
 
 #[tokio::test]
