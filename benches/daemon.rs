@@ -33,7 +33,9 @@ fn main() -> Result<()> {
         "{:>7} {:>18} {:>18} {:>7} {:>18} {:>18} {:>7}",
         "clients", "bare SELECT", "uncached", "ratio", "echo", "cached", "ratio"
     )?;
-    for clients in CLIENTS {
+    // A number of clients as argument: only that many.
+    let wanted: Vec<usize> = std::env::args().skip(1).filter_map(|word| word.parse().ok()).collect();
+    for clients in CLIENTS.into_iter().filter(|clients| wanted.is_empty() || wanted.contains(clients)) {
         let mut rounds: [Vec<Figures>; 4] = Default::default();
         for _ in 0..ROUNDS {
             let [bare, uncached, echoed, cached] = &mut rounds;
@@ -50,7 +52,11 @@ fn main() -> Result<()> {
             cached.per_second / echoed.per_second
         )?;
     }
-    for clients in [1, 8, 64, 512] {
+    if !wanted.is_empty() {
+        process::clear_away();
+        return Ok(());
+    }
+    for clients in CLIENTS {
         let before = site.statements()?;
         let done = through_socket(&site.uncached, clients)?;
         let sent = site.statements()? - before;

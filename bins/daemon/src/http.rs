@@ -160,8 +160,9 @@ fn metrics(daemon: &Daemon) -> String {
         ("logins_waiting", "Logins that wait for their turn now", logins.waiting),
         ("logins_verifying", "Logins that are verified now", logins.verifying),
     ];
-    let refused: Vec<_> = logins.refused.iter().map(|(why, count)| (format!("logins_refused_{why}"), *count)).collect();
-    more.extend(refused.iter().map(|(name, count)| (name.as_str(), "Logins refused for this reason", *count)));
+    let refused: Vec<_> =
+        logins.refused.iter().map(|(why, count)| (format!("logins_refused{{why=\"{why}\"}}"), *count)).collect();
+    more.extend(refused.iter().map(|(name, count)| (name.as_str(), "Logins refused, by reason", *count)));
     daemon.metrics.render(&more)
 }
 

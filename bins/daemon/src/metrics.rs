@@ -183,7 +183,7 @@ impl Metrics {
         self.reloads.get_or_create(&Why { why: if done { "ok" } else { "refused" } }).inc();
     }
 
-    /// All of them in Prometheus' text format, with `more` (name, help, value) before the end.
+    /// All of them in Prometheus' text format, with `more` (name and labels, help, value) before the end.
     pub(crate) fn render(&self, more: &[(&str, &str, u64)]) -> String {
         let mut out = String::new();
         // Writing to a string does not fail.
@@ -191,9 +191,15 @@ impl Metrics {
         let end = "# EOF\n";
         let kept = out.strip_suffix(end).map_or(out.len(), str::len);
         out.truncate(kept);
-        for (name, help, value) in more {
-            out += &format!("# HELP qmail_lookupd_{name} {help}.\n# TYPE qmail_lookupd_{name} gauge\n");
-            out += &format!("qmail_lookupd_{name} {value}\n");
+        let mut before = "";
+        for (series, help, value) in more {
+            // A series is a name, or a name with labels; those of one name stand together.
+            let name = series.split('{').next().unwrap_or(series);
+            if name != before {
+                out += &format!("# HELP qmail_lookupd_{name} {help}.\n# TYPE qmail_lookupd_{name} gauge\n");
+                before = name;
+            }
+            out += &format!("qmail_lookupd_{series} {value}\n");
         }
         out + end
     }
@@ -223,7 +229,8 @@ mod tests {
         metrics.error(ErrorKind::Schema);
         metrics.cut(Cut::Frame);
         let open = metrics.connection("lookup");
-        let text = metrics.render(&[("overdue", "Questions", 3)]);
+        let more = [("overdue", "Questions", 3), ("refused{why=\"wrong\"}", "No", 1), ("refused{why=\"x\"}", "No", 2)];
+        let text = metrics.render(&more);
         for line in [
             r#"qmail_lookupd_questions_total{question="virtual_gid",verdict="timeout"} 1"#,
             r#"qmail_lookupd_questions_total{question="getpw",verdict="ok"} 0"#,
@@ -233,10 +240,13 @@ mod tests {
             r#"qmail_lookupd_connections_cut_total{why="frame"} 1"#,
             r#"qmail_lookupd_errors_total{why="schema"} 1"#,
             "qmail_lookupd_overdue 3",
+            "# TYPE qmail_lookupd_refused gauge",
+            r#"qmail_lookupd_refused{why="x"} 2"#,
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }
         assert!(text.ends_with("# EOF\n") && text.matches("# EOF").count() == 1);
+        assert_eq!(text.matches("# HELP qmail_lookupd_refused ").count(), 1);
         drop(open);
         assert!(metrics.render(&[]).contains(r#"connections{socket="lookup"} 0"#));
     }
