@@ -1,11 +1,13 @@
 //! What is kept of one table: the rows of a key, and when the table was seen to hold them.
 
 use crate::table_key::{ByKey, TableKey};
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// Longest time that the map itself is told; what it does not drop is found too old when it is looked up.
-const TOLD_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// Entries that room is made for at once. Unit: keys.
+const AT_ONCE: u64 = 4096;
 
 /// When a question was sent.
 #[derive(Clone, Copy, Debug)]
@@ -25,13 +27,23 @@ struct Entry<R> {
     first: u64,
 }
 
-/// Entries of one table.
-pub(super) struct Kept<K: TableKey>(moka::sync::Cache<K, Entry<K::Row>>);
+/// Entries of one table. What is too old is found so when it is looked up, and dropped for lack of room only.
+pub(super) struct Kept<K: TableKey>(Cache<K, Entry<K::Row>, ByRows>);
+
+/// An entry takes the room of its rows.
+#[derive(Clone)]
+struct ByRows;
+
+impl<K, R> Weighter<K, Entry<R>> for ByRows {
+    fn weight(&self, _: &K, entry: &Entry<R>) -> u64 {
+        u64::try_from(entry.rows.len()).unwrap_or(u64::MAX).max(1)
+    }
+}
 
 impl<K: TableKey> Kept<K> {
-    pub(super) fn new(ttl: Duration, entries: u64) -> Self {
-        let weight = |_: &K, entry: &Entry<K::Row>| u32::try_from(entry.rows.len()).unwrap_or(u32::MAX).max(1);
-        Self(moka::sync::Cache::builder().max_capacity(entries).weigher(weight).time_to_live(ttl.min(TOLD_MAX)).build())
+    pub(super) fn new(entries: u64) -> Self {
+        let at_once = usize::try_from(entries.min(AT_ONCE)).unwrap_or_default();
+        Self(Cache::with_weighter(at_once, entries, ByRows))
     }
 
     /// The rows of `keys`, if the entry of each is there and `fresh`, and all of them held at one moment.
@@ -90,12 +102,11 @@ impl<K: TableKey> Kept<K> {
     /// Rows, and keys without any, once what is too much is dropped.
     #[cfg(test)]
     pub(super) fn weight(&self) -> u64 {
-        self.0.run_pending_tasks();
-        self.0.weighted_size()
+        self.0.weight()
     }
 
     /// Forgets everything.
     pub(super) fn clear(&self) {
-        self.0.invalidate_all();
+        self.0.clear();
     }
 }

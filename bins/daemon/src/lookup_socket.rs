@@ -3,7 +3,7 @@
 use crate::answer::{Said, answer};
 use crate::bounds::Admitted;
 use crate::daemon::Daemon;
-use crate::frame::{FRAME, Filled, IDLE, Input, write_all};
+use crate::frame::{FRAME, Filled, IDLE, Input, KEPT, write_all};
 use crate::metrics::Cut;
 use crate::peer::Peer;
 use futures_util::StreamExt;
@@ -27,6 +27,8 @@ pub(crate) async fn serve(daemon: &Daemon, stream: UnixStream, peer: Peer, admit
     let mut stop = pin!(daemon.stop.cancelled());
     let mut timer = pin!(tokio::time::sleep(IDLE));
     let mut input = Input::default();
+    // A client with one question at a time, as most are, needs no queue.
+    let mut first = None;
     let mut answers = FuturesOrdered::new();
     let mut out = Vec::new();
     let mut quiet_since = Instant::now();
@@ -37,14 +39,20 @@ pub(crate) async fn serve(daemon: &Daemon, stream: UnixStream, peer: Peer, admit
         let by = Deadline::after(daemon.state.load().config.deadline);
         while answers.len() < IN_FLIGHT && !matches!(ending, Some(Ending::Malformed(_))) {
             match input.next() {
-                Ok(Some(content)) => answers.push_back(answer(daemon, peer, questions, content, by)),
+                Ok(Some(content)) => {
+                    let answer = Box::pin(answer(daemon, peer, questions, content, by));
+                    if first.is_none() && answers.is_empty() {
+                        first = Some(answer);
+                    } else {
+                        answers.push_back(answer);
+                    }
+                }
                 Ok(None) => break,
                 Err(malformed) => ending = Some(Ending::Malformed(malformed.0)),
             }
         }
-        if answers.is_empty()
-            && let Some(ending) = ending
-        {
+        let idle = first.is_none() && answers.is_empty();
+        if idle && let Some(ending) = ending {
             return end(daemon, &stream, ending).await;
         }
         let due = due(&input, quiet_since);
@@ -53,7 +61,14 @@ pub(crate) async fn serve(daemon: &Daemon, stream: UnixStream, peer: Peer, admit
         }
         let reading = ending.is_none() && input.has_room();
         let event = std::future::poll_fn(|cx| {
-            while out.len() < OUT
+            if let Some(answer) = &mut first
+                && let Poll::Ready(said) = answer.as_mut().poll(cx)
+            {
+                said.write(&mut out);
+                first = None;
+            }
+            while first.is_none()
+                && out.len() < OUT
                 && let Poll::Ready(Some(said)) = answers.poll_next_unpin(cx)
             {
                 Said::write(&said, &mut out);
@@ -71,7 +86,10 @@ pub(crate) async fn serve(daemon: &Daemon, stream: UnixStream, peer: Peer, admit
                     }
                     return;
                 }
-                out = Vec::new();
+                out.clear();
+                if out.capacity() > KEPT {
+                    out = Vec::new();
+                }
                 quiet_since = Instant::now();
             }
             Event::Readable => match input.fill(&stream) {
@@ -81,7 +99,7 @@ pub(crate) async fn serve(daemon: &Daemon, stream: UnixStream, peer: Peer, admit
                 Err(_) => return,
             },
             Event::Timer => {
-                let late = due_passed(&input, quiet_since, answers.is_empty());
+                let late = due_passed(&input, quiet_since, idle);
                 if let Some(cut) = late {
                     daemon.metrics.cut(cut);
                     ending = Some(Ending::Gone);
