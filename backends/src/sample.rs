@@ -30,10 +30,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Remembers keys that were found, and refuses every "none" while most of them are gone. Keys stay in memory only.
 pub struct Sampled {
     inner: Arc<dyn Backend>,
-    mailbox: Track<Username>,
-    alias: Track<AliasKey>,
-    virtuals: Track<VirtualKey>,
-    rcpthosts: Track<Host>,
+    mailbox: Arc<Track<Username>>,
+    alias: Arc<Track<AliasKey>>,
+    virtuals: Arc<Track<VirtualKey>>,
+    rcpthosts: Arc<Track<Host>>,
     alarm: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
@@ -53,13 +53,36 @@ impl Sampled {
         Self::with_pause(inner, PAUSE)
     }
 
+    /// Wraps `inner`, which takes the place of the stores that these serve, each for its own tables: what was found there
+    /// has to be found here, and what is not believed stays so.
+    #[must_use]
+    pub fn following(
+        inner: Arc<dyn Backend>,
+        mailbox: Option<&Self>,
+        alias: Option<&Self>,
+        virtuals: Option<&Self>,
+    ) -> Self {
+        let mut new = Self::new(inner);
+        if let Some(before) = mailbox {
+            new.mailbox = Arc::clone(&before.mailbox);
+        }
+        if let Some(before) = alias {
+            new.alias = Arc::clone(&before.alias);
+        }
+        if let Some(before) = virtuals {
+            new.virtuals = Arc::clone(&before.virtuals);
+            new.rcpthosts = Arc::clone(&before.rcpthosts);
+        }
+        new
+    }
+
     fn with_pause(inner: Arc<dyn Backend>, pause: Duration) -> Self {
         Self {
             inner,
-            mailbox: Track::new(pause),
-            alias: Track::new(pause),
-            virtuals: Track::new(pause),
-            rcpthosts: Track::new(pause),
+            mailbox: Arc::new(Track::new(pause)),
+            alias: Arc::new(Track::new(pause)),
+            virtuals: Arc::new(Track::new(pause)),
+            rcpthosts: Arc::new(Track::new(pause)),
             alarm: OnceLock::new(),
         }
     }

@@ -37,7 +37,8 @@ pub struct Serving {
     pub stores: Stores,
     caches: Vec<Arc<Cache>>,
     joined: Vec<Arc<Coalesce>>,
-    samples: Vec<Arc<Sampled>>,
+    /// Of the stores of mailboxes, aliases and virtual hosts.
+    samples: [Arc<Sampled>; 3],
 }
 
 impl Serving {
@@ -85,24 +86,29 @@ impl Config {
     /// # Errors
     /// On settings that a store cannot use, with file and line, or the name of the variable.
     pub fn open(&self, registry: &Registry) -> Result<Stores, ConfigError> {
-        self.roles(registry, |trusted| trusted)
+        self.roles(registry, |_, trusted| (trusted, ())).map(|(stores, _)| stores)
     }
 
-    /// Opens the stores for a daemon's life. Connects to nothing, too.
+    /// Opens the stores for a daemon's life. Connects to nothing, too. `before` are those whose place they take: a store
+    /// that is not believed is not believed again only because the configuration was read again (rule K4).
     ///
     /// # Errors
     /// As [`Config::open`].
-    pub fn serve(&self, registry: &Registry) -> Result<Serving, ConfigError> {
-        let (mut caches, mut joined, mut samples) = (Vec::new(), Vec::new(), Vec::new());
-        let stores = self.roles(registry, |trusted| {
+    pub fn serve(&self, registry: &Registry, before: Option<&Serving>) -> Result<Serving, ConfigError> {
+        let (mut caches, mut joined) = (Vec::new(), Vec::new());
+        let (stores, samples) = self.roles(registry, |serves, trusted| {
             let coalesce = Arc::new(Coalesce::new(trusted, STATEMENTS));
             joined.push(Arc::clone(&coalesce));
-            let sampled = Arc::new(Sampled::new(coalesce));
-            samples.push(Arc::clone(&sampled));
-            if self.cache.ttl.is_zero() {
-                return sampled;
-            }
+            let of = |role: Role| {
+                let serves = serves.contains(&role);
+                before.filter(|_| serves).and_then(|before| before.samples.get(role as usize)).map(Arc::as_ref)
+            };
+            let (mailbox, alias, virtuals) = (of(Role::Mailbox), of(Role::Alias), of(Role::Virtual));
+            let sampled = Arc::new(Sampled::following(coalesce, mailbox, alias, virtuals));
             let inner: Arc<dyn Backend> = Arc::clone(&sampled) as _;
+            if self.cache.ttl.is_zero() {
+                return (inner, sampled);
+            }
             let cache = Arc::new(Cache::new(inner, self.cache.ttl, self.cache.entries));
             // A "none" that was kept before the rows were missed is not to be believed either.
             let kept = Arc::downgrade(&cache);
@@ -112,37 +118,42 @@ impl Config {
                 }
             });
             caches.push(Arc::clone(&cache));
-            cache
+            (cache, sampled)
         })?;
         Ok(Serving { stores, caches, joined, samples })
     }
 
-    /// The store of each role, `wrap` between the outermost layer and those that prove a store.
-    fn roles(
+    /// The store of each role, with what `wrap` puts between the outermost layer and those that prove a store, and what
+    /// it gives besides. It is told which roles the store serves.
+    fn roles<T: Clone>(
         &self,
         registry: &Registry,
-        mut wrap: impl FnMut(Arc<dyn Backend>) -> Arc<dyn Backend>,
-    ) -> Result<Stores, ConfigError> {
+        mut wrap: impl FnMut(&[Role], Arc<dyn Backend>) -> (Arc<dyn Backend>, T),
+    ) -> Result<(Stores, [T; 3]), ConfigError> {
         let context = OpenContext { rules: Arc::new(self.rules.clone()), deadline: self.deadline };
         let mut opened: Vec<(&RoleStore, Arc<dyn Backend>)> = Vec::new();
-        let mut wrapped: Vec<(&RoleStore, Arc<dyn Backend>)> = Vec::new();
+        let mut wrapped: Vec<(&RoleStore, Arc<dyn Backend>, T)> = Vec::new();
+        let same = |one: &RoleStore, other: &RoleStore| one.same_backend(other) && one.proof == other.proof;
         let mut role = |role: Role| {
             let store = self.store.role(role);
-            let same = |(known, _): &&(&RoleStore, _)| known.same_backend(store) && known.proof == store.proof;
-            if let Some((_, ready)) = wrapped.iter().find(same) {
-                return Ok(Arc::clone(ready));
+            if let Some((_, ready, besides)) = wrapped.iter().find(|(known, ..)| same(known, store)) {
+                return Ok((Arc::clone(ready), besides.clone()));
             }
             let plain = match opened.iter().find(|(known, _)| known.same_backend(store)) {
                 Some((_, plain)) => Arc::clone(plain),
                 None => self.backend(store, registry, &context)?,
             };
             opened.push((store, Arc::clone(&plain)));
-            let trusted = wrap(Arc::new(Trust::new(plain, store.proof.clone())));
-            let ready: Arc<dyn Backend> = Arc::new(DeadlineLayer::new(trusted));
-            wrapped.push((store, Arc::clone(&ready)));
-            Ok(ready)
+            let serves: Vec<_> = Role::ALL.into_iter().filter(|&other| same(self.store.role(other), store)).collect();
+            let (inner, besides) = wrap(&serves, Arc::new(Trust::new(plain, store.proof.clone())));
+            let ready: Arc<dyn Backend> = Arc::new(DeadlineLayer::new(inner));
+            wrapped.push((store, Arc::clone(&ready), besides.clone()));
+            Ok((ready, besides))
         };
-        Ok(Stores { mailbox: role(Role::Mailbox)?, alias: role(Role::Alias)?, virtuals: role(Role::Virtual)? })
+        let (mailbox, one) = role(Role::Mailbox)?;
+        let (alias, two) = role(Role::Alias)?;
+        let (virtuals, three) = role(Role::Virtual)?;
+        Ok((Stores { mailbox, alias, virtuals }, [one, two, three]))
     }
 
     fn backend(

@@ -257,6 +257,17 @@ fn lost_rows() -> Outcome {
     ensure(absent < 60, format!("{absent} of 60 mails would have bounced"))?;
     let iain = super::six(&site, "iain", qmail_lookup_tests::site::IAIN, "", "");
     equal("who is there", site.lspawn("iain")?, iain)?;
+    // Reading the configuration again is no reason to believe it, be it another one.
+    for more in ["", "[rules]\nsuspended_mail = \"defer\""] {
+        site.reconfigure(&format!("{QUICK}\n{more}"))?;
+        let before = daemon.log().matches("the configuration was read again").count();
+        daemon.signal(nix::sys::signal::Signal::SIGHUP);
+        while daemon.log().matches("the configuration was read again").count() == before {
+            ensure(Instant::now() < until + LATE, "HUP does nothing")?;
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        equal("after HUP", site.lspawn("nobody")?, Answer::Deferred)?;
+    }
     daemon.auth(qmail_lookup_core::wire::auth::Question::Trust)?;
     equal("after trust", mailbox(1)?, b"NOTFOUND ".to_vec())
 }

@@ -83,6 +83,18 @@ fn furnish(path: &Path, mode: u32, group: Option<u32>) -> std::io::Result<Metada
 pub(crate) fn doubt(path: &Path) -> Option<String> {
     let directory = path.parent()?;
     let found = std::fs::metadata(directory).ok()?;
+    let real = directory.canonicalize().ok()?;
+    for above in real.ancestors().skip(1) {
+        let Ok(held) = std::fs::metadata(above) else { continue };
+        let shared = held.mode() & 0o002 != 0 || (held.mode() & 0o020 != 0 && held.gid() != 0);
+        if shared && found.uid() != 0 {
+            let above = above.display();
+            return Some(format!(
+                "others may write to {above}, so qmail's programs do not believe a socket below it; use a directory \
+                 below /run"
+            ));
+        }
+    }
     let loose = found.mode() & 0o022;
     let own = crate::system::own_uid();
     let shown = directory.display();
@@ -144,8 +156,9 @@ mod tests {
     fn a_directory_that_others_may_write_to_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
-        assert_eq!(doubt(&path), None);
+        let mine = crate::system::own_uid() == 0;
+        assert_eq!(doubt(&path).is_none(), mine, "a shared directory above is no harm to root's only");
         std::fs::set_permissions(folder.path(), Permissions::from_mode(0o775)).unwrap();
-        assert!(doubt(&path).unwrap().contains("chmod go-w"));
+        assert!(doubt(&path).unwrap().contains("others may write to"));
     }
 }

@@ -18,19 +18,17 @@ pub(crate) struct Reload {
 impl Reload {
     /// Reads it, and puts it in the place of the old one if it can be used.
     pub(crate) async fn run(self: &Arc<Self>, daemon: &Daemon) {
-        let reading = Arc::clone(self);
-        let read = tokio::task::spawn_blocking(move || State::load(&reading.sources, &reading.registry)).await;
+        let (reading, old) = (Arc::clone(self), daemon.state.load_full());
+        let before = Arc::clone(&old);
+        let read = move || State::load(&reading.sources, &reading.registry, Some(&before));
+        let read = tokio::task::spawn_blocking(read).await;
         let new = match read {
             Ok(Ok(new)) => new,
             Ok(Err(error)) => return refused(daemon, &error.to_string()),
             Err(_) => return refused(daemon, "a bug: reading ended early"),
         };
-        let old = daemon.state.load_full();
         for key in needs_restart(&old.config.daemon, &new.config.daemon) {
             tracing::warn!("daemon.{key} has changed: that takes a restart");
-        }
-        if old.serving.distrusted() {
-            tracing::warn!("a store was not believed, for having lost rows; from now on it is judged anew");
         }
         tell(&new);
         daemon.bounds.set(limits(&new.config));

@@ -21,19 +21,19 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Reads and judges the configuration, and opens the stores; connects to none of them. Asks the system for users,
-    /// so not on the event loop.
+    /// Reads and judges the configuration, and opens the stores in the place of those of `before`; connects to none of
+    /// them. Asks the system for users, so not on the event loop.
     ///
     /// # Errors
     /// If the configuration cannot be used.
-    pub(crate) fn load(sources: &Sources, registry: &Registry) -> Result<Self, ConfigError> {
+    pub(crate) fn load(sources: &Sources, registry: &Registry, before: Option<&Self>) -> Result<Self, ConfigError> {
         let mut config = load(sources, registry)?;
         // A mailbox that is us could read the stores' credentials (rule K3).
         let own = own_uid();
         if !config.rules.deny_uids.contains(&own) {
             config.rules.deny_uids.push(own);
         }
-        let serving = config.serve(registry)?;
+        let serving = config.serve(registry, before.map(|before| &before.serving))?;
         let stores = &serving.stores;
         let lookup = Lookup {
             mailbox: Arc::clone(&stores.mailbox),

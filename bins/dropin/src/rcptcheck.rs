@@ -24,6 +24,7 @@ pub fn main() -> ExitCode {
 pub fn begin() {
     exit::on_panic::<RcptcheckExit>();
     sys::close_inherited();
+    sys::set_alarm(ask::ALARM);
 }
 
 fn run(by: Deadline) -> Result<RcptcheckExit, NoAnswer> {

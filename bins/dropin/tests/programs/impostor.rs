@@ -48,3 +48,28 @@ fn a_directory_behind_a_symlink_is_the_one_that_counts() {
     std::fs::set_permissions(site.run.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
     assert_eq!(verdict(&site), 111);
 }
+
+#[test]
+fn a_directory_that_anybody_could_have_made_is_not_believed() {
+    if !root_or_skip("a directory of another user below a shared one") {
+        return;
+    }
+    let site = Site::new();
+    // What was root's directory below a shared one has gone, and another user is the first to make it again.
+    let shared = std::env::temp_dir();
+    let theirs = tempfile::tempdir_in(&shared).unwrap();
+    let socket = theirs.path().join("s");
+    site.control("lookupsocket", &socket);
+    let kept = impostor(&site, &socket, &map_frame(Reply::NotFound));
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(theirs.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    chown(theirs.path(), Some(65_534), None).unwrap();
+    assert_eq!(verdict(&site), 111);
+    drop(kept);
+    // In a directory of root's it is the daemon's.
+    let site = Site::new();
+    let kept = impostor(&site, &site.lookup(), &map_frame(Reply::NotFound));
+    chown(site.run.path(), Some(65_534), None).unwrap();
+    assert_eq!(verdict(&site), 100);
+    drop(kept);
+}

@@ -13,12 +13,15 @@ pub(crate) const USER: u32 = 20_001;
 pub(crate) struct Site {
     pub(crate) home: TempDir,
     pub(crate) run: TempDir,
+    /// Where `run` lies.
+    _above: TempDir,
 }
 
 impl Site {
     /// Control files that name sockets nobody listens at yet.
     pub(crate) fn new() -> Self {
-        let site = Self { home: open_dir(&roots_directory()), run: open_dir(&std::env::temp_dir()) };
+        let above = open_dir(&std::env::temp_dir());
+        let site = Self { home: open_dir(&roots_directory()), run: open_dir(above.path()), _above: above };
         fs::create_dir_all(site.home.path().join("control")).unwrap();
         fs::create_dir_all(site.home.path().join("bin")).unwrap();
         site.control("lookupsocket", &site.lookup());
