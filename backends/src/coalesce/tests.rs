@@ -56,10 +56,11 @@ async fn leave(asked: &JoinHandle<Mailboxes>) {
 
 /// Two questions that are under way, so that whatever follows has to wait.
 async fn busy(inner: &Arc<Scripted>, layer: &Arc<Coalesce>) -> [JoinHandle<Mailboxes>; 2] {
+    let before = inner.sizes().len();
     let one = ask(layer, &names(["busy1"])).await;
-    inner.came(1).await;
+    inner.came(before + 1).await;
     let two = ask(layer, &names(["busy2"])).await;
-    inner.came(2).await;
+    inner.came(before + 2).await;
     [one, two]
 }
 
@@ -276,6 +277,7 @@ async fn each_caller_gets_the_rows_of_its_own_keys() {
     let (both, none) = (ask(&layer, &names(["b", "a"])).await, ask(&layer, &names(["none"])).await);
     inner.release();
     futures_util::future::join_all(first).await;
+    inner.came(3).await;
     assert_eq!(inner.sizes(), [1, 1, 3]);
     let sorted = |answer: Mailboxes| {
         let mut homes = homes(&answer);
