@@ -5,7 +5,7 @@
 //! cargo bench -p qmail-lookup-benches --bench exec`
 
 use nix::sys::resource::{UsageWho, getrusage};
-use qmail_lookup_benches::{Any, Result, Site, name, release};
+use qmail_lookup_benches::{Result, Site, name, release};
 use qmail_lookup_tests::check::block_on;
 use qmail_lookup_tests::server::mariadb::{PASSWORD, USER};
 use qmail_lookup_tests::server::process;
@@ -23,7 +23,7 @@ const SETS: usize = 2;
 /// Runs of each contender in a set.
 const RUNS: u64 = 1000;
 /// Runs of one contender before it is the next one's turn.
-const TURN: u64 = 50;
+const TURN: u64 = 100;
 /// Goal: CPU of qmail-getpw by that of doing nothing.
 const ABOVE_NOTHING: f64 = 1.5;
 /// Goal: CPU of qmail-getpw by that of a connection per run.
@@ -53,6 +53,7 @@ fn main() -> Result<()> {
         let mut runs: Vec<Runs> = contenders.iter().map(|_| Runs::default()).collect();
         for _ in 0..RUNS / TURN {
             for (contender, runs) in contenders.iter().zip(&mut runs) {
+                contender.copy()?;
                 for _ in 0..TURN {
                     asked += 1;
                     contender.run(&name(asked), runs)?;
@@ -114,20 +115,20 @@ fn answer(home: &Path, local: &str) -> Vec<u8> {
 
 struct Contender {
     name: &'static str,
-    program: PathBuf,
+    built: PathBuf,
+    copy: PathBuf,
     arguments: Vec<OsString>,
     answers: bool,
 }
 
-/// Doing nothing, ours, and whatever else there is, in this order. All are copied to `bin`, as `install` would: how a
-/// file came to be decides how the kernel's cache holds it, and with that up to a tenth of the cost.
+/// Doing nothing, ours, and whatever else there is, in this order.
 fn contenders(site: &Site, bin: &Path) -> Result<Vec<Contender>> {
     std::fs::create_dir(bin)?;
     let account = [site.mysql_socket().into(), USER.into(), PASSWORD.into(), "q".into()];
     let new = |name, program: &Path, arguments: &[OsString], answers| {
         let copy = bin.join(program.file_name().unwrap_or_default());
-        std::fs::copy(program, &copy)?;
-        Ok::<_, Any>(Contender { name, program: copy, arguments: arguments.to_vec(), answers })
+        let contender = Contender { name, built: program.into(), copy, arguments: arguments.to_vec(), answers };
+        contender.copy().map(|()| contender)
     };
     let rust = Path::new(env!("CARGO_BIN_EXE_connect_per_run"));
     let mut all = vec![
@@ -158,8 +159,15 @@ fn dropin(name: &str) -> Result<PathBuf> {
 }
 
 impl Contender {
+    /// Installs it anew. In which pieces the kernel keeps a file's pages is chance, and up to a tenth of the cost: so
+    /// each turn has a new copy.
+    fn copy(&self) -> Result<()> {
+        std::fs::copy(&self.built, &self.copy)?;
+        Ok(())
+    }
+
     fn command(&self, local: &str) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = Command::new(&self.copy);
         command.args(&self.arguments).arg(local).env_clear().stdin(Stdio::null());
         command
     }

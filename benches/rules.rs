@@ -75,7 +75,7 @@ fn explain(bencher: Bencher, address: &str) {
     let settings = Arc::new(RuleSettings::default());
     let question = |address: &str| Explain {
         address: address.as_bytes().to_vec(),
-        locals: None,
+        control: Arc::default(),
         alias_home: b"/var/qmail/alias".to_vec(),
     };
     bencher.bench(|| decide(question(black_box(address)), &settings));

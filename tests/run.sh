@@ -79,7 +79,7 @@ fi
 # In this order the second step builds nothing again: built alone, the programs get other features of shared crates.
 say "building"
 cargo build --workspace --bins --tests --locked || { say "the build failed"; exit 1; }
-bash bins/dropin/build.sh || { say "the build of the static drop-ins failed"; exit 1; }
+bash bins/dropin/build.sh --examples || { say "the build of the static drop-ins failed"; exit 1; }
 say "testing"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT

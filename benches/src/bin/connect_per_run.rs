@@ -1,5 +1,5 @@
-//! `connect_per_run SOCKET USER PASSWORD DATABASE LOCAL`: a MySQL connection, one SELECT and six fields, as the programs
-//! of the old patch did it. For the bench of exec; it does no more than it must.
+//! `connect_per_run SOCKET USER PASSWORD DATABASE LOCAL`: a MySQL connection, one SELECT and six fields, as the
+//! programs of the old patch did it. For the bench of exec; it does no more than it must.
 
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, Row};
