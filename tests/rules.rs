@@ -2,6 +2,7 @@
 
 use libtest_mimic::{Failed, Trial};
 use qmail_lookup_backends::trust::{Proof, Trust};
+use qmail_lookup_core::control::Control;
 use qmail_lookup_core::getpw::Owner;
 use qmail_lookup_core::rules::{Accepted, Delivery, Explain, Getpw, Outcome, VirtualAddress};
 use qmail_lookup_core::settings::{RuleSettings, UnknownVirtual, VirtualPatterns};
@@ -138,9 +139,10 @@ fn answer(lookup: &Lookup, ask: Ask) -> Result<String, Failed> {
             })
         }
         E(address) => {
+            let locals = Some(vec![Host::new(b"mail.test").ok_or("no key")?]);
             let question = Explain {
                 address: address.as_bytes().to_vec(),
-                locals: Some(vec![Host::new(b"mail.test").ok_or("no key")?]),
+                control: Arc::new(Control { locals, ..Control::default() }),
                 alias_home: b"/var/qmail/alias".to_vec(),
             };
             block_on(lookup.decide(question, soon())).map(|outcome: Outcome| {

@@ -1,6 +1,7 @@
 //! Control files of a qmail home that more than one program has to know.
 
 use qmail_lookup_core::Host;
+use qmail_lookup_core::control::{Control, VirtualDomains};
 use std::io::{Error, ErrorKind};
 use std::path::Path;
 use std::time::Duration;
@@ -8,20 +9,48 @@ use std::time::Duration;
 /// How long qmail-send keeps trying, unless control/queuelifetime says otherwise. Source: qmail-control(5): one week.
 pub const DEFAULT_QUEUE_LIFETIME: Duration = Duration::from_secs(604_800);
 
+/// What decides whether an address is local.
+///
+/// # Errors
+/// If a file is there and cannot be read. The error names it.
+pub fn control(qmail: &Path) -> Result<Control, Error> {
+    let virtual_domains = content(qmail, "virtualdomains")?.map(|bytes| virtual_domains(&bytes)).unwrap_or_default();
+    Ok(Control { locals: locals(qmail)?, virtual_domains })
+}
+
 /// The hosts of control/locals, else of control/me; `None` if there is neither.
 ///
 /// # Errors
 /// If a file is there and cannot be read. The error names it.
 pub fn locals(qmail: &Path) -> Result<Option<Vec<Host>>, Error> {
     for name in ["locals", "me"] {
-        let path = qmail.join("control").join(name);
-        match std::fs::read(&path) {
-            Ok(bytes) => return Ok(Some(hosts(&bytes))),
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
-            Err(error) => return Err(Error::new(error.kind(), format!("cannot read {}: {error}", path.display()))),
+        if let Some(bytes) = content(qmail, name)? {
+            return Ok(Some(hosts(&bytes)));
         }
     }
     Ok(None)
+}
+
+/// A control file; `None` if there is none.
+fn content(qmail: &Path, name: &str) -> Result<Option<Vec<u8>>, Error> {
+    let path = qmail.join("control").join(name);
+    match std::fs::read(&path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
+        Err(error) => Err(Error::new(error.kind(), format!("cannot read {}: {error}", path.display()))),
+    }
+}
+
+/// One `KEY:PREPEND` a line. Trailing blanks do not count, leading ones do; lines that begin with `#` or have no colon
+/// are none. Source: `control_readfile` and `constmap_init` of qmail.
+fn virtual_domains(bytes: &[u8]) -> VirtualDomains {
+    let line = |line: &[u8]| {
+        let end = line.iter().rposition(|b| !matches!(b, b' ' | b'\t'))? + 1;
+        let line = line.get(..end).filter(|line| !line.starts_with(b"#"))?;
+        let colon = line.iter().position(|&b| b == b':')?;
+        Some((line.get(..colon)?.to_vec(), line.get(colon + 1..)?.to_vec()))
+    };
+    bytes.split(|&b| b == b'\n').filter_map(line).collect()
 }
 
 /// One host a line; trailing blanks and lines that begin with `#` do not count.
@@ -65,6 +94,40 @@ mod tests {
         let error = locals(home.path()).unwrap_err();
         assert!(error.to_string().starts_with(&format!("cannot read {}: ", path.display())), "{error}");
         assert_eq!(error.kind(), ErrorKind::IsADirectory, "unreadable is not absent");
+    }
+
+    #[test]
+    fn virtualdomains_is_read_as_qmail_reads_it() {
+        let home = tempfile::tempdir().unwrap();
+        assert_eq!(control(home.path()).unwrap(), Control::default());
+        std::fs::create_dir(home.path().join("control")).unwrap();
+        let path = home.path().join("control/virtualdomains");
+        let text = "bar.com:=bar.com=\nSales@Bar.com:Shop \t\n#x.test:no\n blank.test:kept\nnocolon.test\n\n  \n\
+                    weird.test:a:b\ntwice.test:one\nTWICE.test:two\naway.test:\nlast.test:unended";
+        std::fs::write(&path, text).unwrap();
+        std::fs::write(home.path().join("control/locals"), "a.test\n").unwrap();
+        let read = control(home.path()).unwrap();
+        assert_eq!(read.locals.map(|hosts| hosts.len()), Some(1));
+        for (address, want) in [
+            ("x@bar.com", Some("=bar.com=")),
+            ("sales@bar.com", Some("Shop")),
+            ("x@x.test", None),
+            ("x@#x.test", None),
+            ("x@blank.test", None),
+            ("x@ blank.test", Some("kept")),
+            ("x@nocolon.test", None),
+            ("x@weird.test", Some("a:b")),
+            ("x@twice.test", Some("two")),
+            ("x@away.test", Some("")),
+            ("x@last.test", Some("unended")),
+        ] {
+            let found = read.virtual_domains.find(address.as_bytes()).map(|(_, prepend)| prepend);
+            assert_eq!(found, want.map(str::as_bytes), "{address}");
+        }
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        let error = control(home.path()).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("cannot read {}: ", path.display())), "{error}");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 /// Longest path of a UNIX socket, in bytes. Source: `sun_path` of Linux holds 108, one of them a NUL.
 const SOCKET_PATH_MAX: usize = 107;
 
-/// Fewer would not leave a share for qmail's own programs; more descriptors than this no process gets by default.
+/// Fewer would leave no share for each kind of client; more descriptors than this no process gets by default.
 const CONNECTIONS: RangeInclusive<u32> = 64..=65_536;
 
 /// `[daemon]`.
@@ -35,7 +35,8 @@ pub struct DaemonSettings {
     pub allow: BTreeMap<String, Vec<Right>>,
     /// Connections to all sockets together: 64 to 65,536.
     pub connections: u32,
-    /// Connections, and questions, of one uid other than root, qmailp and qmaild: 1 to `connections`.
+    /// Connections, and questions at the same time, of one uid other than root and who may ask getpw or rcpthosts: 1 to
+    /// 65,536. The default is as many as qmail delivers at the same time at most, since all mailboxes may have one uid.
     pub connections_per_uid: u32,
     /// Where metrics are served, if anywhere.
     pub metrics: Option<MetricsAddress>,
@@ -95,8 +96,8 @@ impl Default for DaemonSettings {
             cvm_lookup_socket: None,
             cvm_auth_socket: None,
             allow: BTreeMap::new(),
-            connections: 1024,
-            connections_per_uid: 64,
+            connections: 2048,
+            connections_per_uid: 255,
             metrics: None,
             log_format: LogFormat::default(),
             log_level: LogLevel::default(),
@@ -128,7 +129,7 @@ impl DaemonSettings {
         }
         let Self { connections, connections_per_uid, .. } = self;
         in_range("daemon.connections", *connections, CONNECTIONS)?;
-        in_range("daemon.connections_per_uid", *connections_per_uid, 1..=*connections)
+        in_range("daemon.connections_per_uid", *connections_per_uid, 1..=*CONNECTIONS.end())
     }
 
     fn judge_paths(&self) -> Result<(), Refusal> {

@@ -16,7 +16,7 @@ fn nothing_said_is_the_documented_default() {
     assert_eq!(daemon.lookup_socket, Path::new("/run/qmail-lookup/lookup.sock"));
     assert_eq!(daemon.auth_socket, Path::new("/run/qmail-lookup/auth.sock"));
     assert_eq!((&daemon.auth_group, &daemon.cvm_lookup_socket, &daemon.cvm_auth_socket), (&None, &None, &None));
-    assert_eq!((daemon.connections, daemon.connections_per_uid), (1024, 64));
+    assert_eq!((daemon.connections, daemon.connections_per_uid), (2048, 255));
     assert_eq!((&daemon.metrics, daemon.log_format, daemon.log_level), (&None, LogFormat::Text, LogLevel::Info));
     assert_eq!((daemon.allow.len(), &daemon.lock_file), (0, &None));
     assert_eq!(daemon.lock_path(), Path::new("/run/qmail-lookup/lookup.sock.lock"));
@@ -97,12 +97,7 @@ fn what_could_not_work_is_refused() {
         (json!({"lock_file": "l"}), "lock_file", "not an absolute path"),
         (json!({"connections": 63}), "connections", "63 is out of range; expected 64 to 65536"),
         (json!({"connections": 65_537}), "connections", "65537 is out of range; expected 64 to 65536"),
-        (json!({"connections_per_uid": 0}), "connections_per_uid", "0 is out of range; expected 1 to 1024"),
-        (
-            json!({"connections_per_uid": 65, "connections": 64}),
-            "connections_per_uid",
-            "65 is out of range; expected 1 to 64",
-        ),
+        (json!({"connections_per_uid": 0}), "connections_per_uid", "0 is out of range; expected 1 to 65536"),
         (json!({"allow": ["postfix"]}), "allow", "expected a table [daemon.allow]"),
         (json!({"allow": {"": []}}), "allow.", "not the name of a user"),
         (json!({"allow": {"a:b": []}}), "allow.a:b", "not the name of a user"),

@@ -35,8 +35,8 @@ fn errors_name_file_line_and_key() {
         ("[daemon]\nallow = []\n", "q.toml:5:1: daemon.allow: expected a table [daemon.allow]"),
         ("[daemon]\nconnections = -1\n", "q.toml:5:1: daemon.connections: invalid value: integer `-1`, expected u32"),
         (
-            "[daemon]\n\nconnections_per_uid = 2000\n",
-            "q.toml:6:1: daemon.connections_per_uid: 2000 is out of range; expected 1 to 1024",
+            "[daemon]\n\nconnections_per_uid = 70000\n",
+            "q.toml:6:1: daemon.connections_per_uid: 70000 is out of range; expected 1 to 65536",
         ),
         (
             "[daemon]\nlookup_socket = '/a'\ncvm_auth_socket = '/a'\n",

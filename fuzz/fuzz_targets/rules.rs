@@ -81,6 +81,6 @@ fuzz_target!(|input: Input| {
         ..RuleSettings::default()
     });
     drive(Getpw { local: input.local.clone() }, &input, &settings);
-    let explain = Explain { address: input.local.clone(), locals: None, alias_home: b"/alias".to_vec() };
+    let explain = Explain { address: input.local.clone(), control: Arc::default(), alias_home: b"/alias".to_vec() };
     drive(explain, &input, &settings);
 });

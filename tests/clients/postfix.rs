@@ -3,7 +3,7 @@
 use super::{SOON, installed, text, uid_of};
 use libtest_mimic::{Failed, Trial};
 use qmail_lookup_tests::check::{Outcome, ensure, equal};
-use qmail_lookup_tests::site::{QMAILD, Ran, STRANGER, Site, command, run};
+use qmail_lookup_tests::site::{ALIAS, QMAILD, Ran, STRANGER, Site, command, run};
 use std::collections::HashMap;
 
 /// The names that Postfix may ask for, with a key that is found.
@@ -26,6 +26,8 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         trial("every_name_is_found_or_not", every_name),
         trial("what_cannot_be_said_is_an_error_and_not_absent", temporary),
+        trial("what_the_alias_user_gets_is_forwarded_or_an_error_and_never_absent", alias_user),
+        trial("the_administrators_virtualdomains_come_before_rows", virtual_domains),
         trial("two_thousand_keys_are_asked_in_one_run", bulk),
         trial("a_store_that_is_away_is_an_error_and_not_absent", store_away),
         trial("who_may_not_ask_gets_an_error_and_not_absent", not_allowed),
@@ -112,7 +114,6 @@ fn every_name() -> Outcome {
         ("virtual_uid", "sales@bar.com", Some("20001")),
         ("virtual_uid", "bob-smith-x@mail.test", Some("20003")),
         ("virtual_uid", "nobody@bar.com", None),
-        ("virtual_uid", "sysuser@mail.test", None),
         ("virtual_gid", "anyone@virtual.com", Some("20004")),
         ("virtual_gid", "nobody@example.org", None),
         ("mailbox", "iain", Some(&iain)),
@@ -151,6 +152,69 @@ fn temporary() -> Outcome {
     }
     let unknown = postmap.ask("no_such_name", "iain")?;
     ensure(matches!(unknown, Found::Error(_)), format!("{unknown:?}"))
+}
+
+fn alias_user() -> Outcome {
+    let site = Site::sqlite("")?;
+    let _daemon = site.start()?;
+    let postmap = Postmap::of(&site, 0)?;
+    // The FAQ's own rows; a list; a system user's name; a Maildir of the alias user's; and what `@HOST` must not find.
+    site.sql(&format!(
+        "DELETE FROM virtual WHERE virtual_username = 'info';
+         INSERT INTO virtual (username, ext, virtual_username, virtual_host) VALUES
+           ('info@bar.com', '', 'info', 'bar.com'), ('ql-list', '', 'list', 'bar.com'),
+           ('{QMAILD}', '', 'paper', 'bar.com'), ('keep@bar.com', '', 'keep', 'bar.com'),
+           ('nobody-here', '', 'away', 'bar.com');
+         INSERT INTO alias (username, alias, alias_username, alias_host) VALUES
+           ('{ALIAS}', 'info@bar.com', 'real', 'elsewhere.org'), ('{ALIAS}', '@', 'all', 'elsewhere.org'),
+           ('{ALIAS}', 'keep@bar.com', '.', '/Maildir/'), ('virtual', '', 'wrong', 'example.org')"
+    ))?;
+    postmap.equals("virtual_alias", "info@bar.com", Some("real@elsewhere.org"))?;
+    postmap.equals("virtual_alias", "list@bar.com", Some("all@elsewhere.org"))?;
+    for name in ["virtual_mailbox", "virtual_uid", "virtual_gid"] {
+        postmap.equals(name, "info@bar.com", None)?;
+    }
+    for name in ["virtual_alias", "virtual_mailbox", "virtual_uid"] {
+        for key in ["keep@bar.com", "paper@bar.com"] {
+            postmap.is_error(name, key)?;
+        }
+        for key in ["nobody@bar.com", "nobody@example.org", "@virtual.com", "@bar.com", "virtual", "sysuser"] {
+            postmap.equals(name, key, None)?;
+        }
+    }
+    // Without rows the alias user's files decide.
+    site.sql(&format!("DELETE FROM alias WHERE username = '{ALIAS}'"))?;
+    for name in ["virtual_alias", "virtual_mailbox", "virtual_uid", "virtual_gid"] {
+        for key in ["info@bar.com", "list@bar.com", "away@bar.com", "postmaster@bar.com", "sysuser@mail.test"] {
+            postmap.is_error(name, key)?;
+        }
+    }
+    Ok(())
+}
+
+fn virtual_domains() -> Outcome {
+    let site = Site::sqlite("")?;
+    std::fs::write(
+        site.path("q/control/virtualdomains"),
+        "# mine\nvirtual.com:=virtual.com=\nbar.com:=bar.com=\nshop@bar.com:shop\nClub@Bar.com:bob\nsales@bar.com:\n",
+    )?;
+    let _daemon = site.start()?;
+    let postmap = Postmap::of(&site, 0)?;
+    for (key, want) in [
+        ("shop@bar.com", Some("possible")),
+        ("Shop@BAR.com", Some("possible")),
+        ("club@bar.com", Some("possible")),
+        ("sales@bar.com", Some("not-ours")),
+        ("iain@bar.com", Some("possible")),
+        ("nobody@bar.com", None),
+        ("anyone@virtual.com", Some("possible")),
+    ] {
+        postmap.equals("recipient", key, want)?;
+    }
+    let catchall = text(&site.path("homes/bob/Catchall/"));
+    postmap.equals("virtual_mailbox", "club@bar.com", Some(&catchall))?;
+    postmap.equals("virtual_mailbox", "sales@bar.com", None)?;
+    postmap.is_error("virtual_mailbox", "shop@bar.com")
 }
 
 fn bulk() -> Outcome {

@@ -2,11 +2,13 @@
 
 use super::{six, trial};
 use libtest_mimic::{Failed, Trial};
+use nix::unistd::User;
 use qmail_lookup_core::wire::auth::{Question, Reply};
 use qmail_lookup_core::wire::socketmap;
 use qmail_lookup_tests::check::{Outcome, ensure, equal};
-use qmail_lookup_tests::site::{Daemon, IAIN, QMAILD, SECRET, STRANGER, Site, as_user, connect, read_frame};
+use qmail_lookup_tests::site::{Daemon, IAIN, QMAILD, SECRET, STRANGER, Site, as_member, as_user, connect, read_frame};
 use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -17,7 +19,10 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("bounds::half_a_frame_is_cut_after_two_seconds", half_frames),
         trial("bounds::who_takes_no_replies_is_cut_and_keeps_nobody_waiting", slow_readers),
         trial("bounds::a_frame_of_ten_megabytes_is_refused_and_takes_no_memory", huge),
+        trial("bounds::a_thousand_silent_connections_of_qmaild_keep_nobody_waiting", || privileged(QMAILD, "root")),
+        trial("bounds::a_thousand_silent_connections_of_root_keep_nobody_waiting", || privileged("root", QMAILD)),
         trial("bounds::five_hundred_guessers_do_not_slow_an_honest_login", guessers),
+        trial("bounds::five_hundred_guessers_behind_one_uid_keep_out_no_other_address", guessers_of_one_uid),
     ]
 }
 
@@ -50,20 +55,11 @@ fn nobody_waits(site: &Site, daemon: &Daemon) -> Outcome {
     ensure(took < SECOND, format!("a login waits for {took:?}"))
 }
 
-/// 1000 connections to the lookup socket on which `says` was said.
+/// 1000 connections of a stranger.
 fn crowd(says: &[u8]) -> Outcome {
     let site = Site::sqlite("")?;
     let daemon = site.start()?;
-    let held = as_user(STRANGER, || {
-        let mut held = Vec::new();
-        for _ in 0..1000 {
-            let mut stream = connect(&site.socket("lookup.sock"))?;
-            // Those that were one too many are closed already.
-            drop(stream.write_all(says));
-            held.push(stream);
-        }
-        Ok(held)
-    })?;
+    let held = as_user(STRANGER, || thousand(&site, says))?;
     nobody_waits(&site, &daemon)?;
     let text = std::fs::read_to_string(format!("/proc/{}/status", daemon.pid()))?;
     ensure(text.contains("VmRSS"), "the daemon is gone")?;
@@ -81,7 +77,50 @@ fn crowd(says: &[u8]) -> Outcome {
             told += 1;
         }
     }
-    ensure(told >= 900, format!("only {told} of 1000 were refused"))?;
+    // All but the 255 of one user.
+    ensure(told >= 700, format!("only {told} of 1000 were refused"))?;
+    nobody_waits(&site, &daemon)
+}
+
+/// 1000 connections to the lookup socket on which `says` was said.
+fn thousand(site: &Site, says: &[u8]) -> Result<Vec<UnixStream>, Failed> {
+    let mut held = Vec::new();
+    for _ in 0..1000 {
+        let mut stream = connect(&site.socket("lookup.sock"))?;
+        // Those that were one too many are closed already.
+        drop(stream.write_all(says));
+        held.push(stream);
+    }
+    Ok(held)
+}
+
+fn uid(name: &str) -> Result<u32, Failed> {
+    Ok(User::from_name(name)?.ok_or(format!("no user {name}"))?.uid.as_raw())
+}
+
+/// As many connections as there may be, all of root or qmaild; `other` is the other one.
+fn privileged(greedy: &str, other: &str) -> Outcome {
+    let site = Site::sqlite("[daemon]\nconnections = 1000")?;
+    let daemon = site.start()?;
+    let (greedy, other) = (uid(greedy)?, uid(other)?);
+    let held = as_user(greedy, || thousand(&site, b""))?;
+    let right = six(&site, "iain", IAIN, "", "");
+    let took = median(|| equal("iain", site.lspawn("iain")?, right.clone()))?;
+    ensure(took < SECOND, format!("qmailp waits for {took:?}"))?;
+    let took = median(|| {
+        let answer = as_user(other, || daemon.lookup("rcpthosts", b"bar.com"))?;
+        equal("the other one", answer, b"OK bar.com".to_vec())
+    })?;
+    ensure(took < SECOND, format!("the other one waits for {took:?}"))?;
+    let took = median(|| {
+        let reply = daemon.login("iain", SECRET)?;
+        ensure(matches!(reply, Reply::Ok(_)), format!("a login: {reply:?}"))
+    })?;
+    ensure(took < SECOND, format!("a login waits for {took:?}"))?;
+    // Who may ask nothing is not told that there is no room, but that he may not ask.
+    let answer = as_user(STRANGER, || daemon.lookup("rcpthosts", b"bar.com"))?;
+    equal("a stranger", String::from_utf8_lossy(&answer).into_owned(), "TEMP not allowed".to_owned())?;
+    drop(held);
     nobody_waits(&site, &daemon)
 }
 
@@ -129,7 +168,7 @@ fn slow_readers() -> Outcome {
     let daemon = site.start()?;
     daemon.login("iain", SECRET)?;
     let before = memory(&daemon)?;
-    let qmaild = nix::unistd::User::from_name(QMAILD)?.ok_or("no stand-in for qmaild")?.uid.as_raw();
+    let qmaild = uid(QMAILD)?;
     let cut = std::thread::scope(|scope| {
         let asking = scope.spawn(|| as_user(qmaild, || never_read(&site, 3)));
         let checked = nobody_waits(&site, &daemon);
@@ -204,13 +243,35 @@ fn huge() -> Outcome {
 /// Takes some 40 ms to verify; nobody's password.
 const COSTLY: &str = "$6$rounds=20000$saltsaltsaltsalt$";
 
-fn guessers() -> Outcome {
-    let site = Site::sqlite("")?;
+/// Makes guesses at bob's password cost something.
+fn costly(site: &Site) -> Outcome {
     let stored = format!("{COSTLY}{}", "a".repeat(86));
     site.sql(&format!(
         "UPDATE mailbox SET password = '{stored}', password_type = 'Crypt-Password' WHERE username = 'bob'"
-    ))?;
+    ))
+}
+
+fn guessers() -> Outcome {
+    let site = Site::sqlite("")?;
+    costly(&site)?;
+    besieged(&site.start()?)
+}
+
+/// As behind Dovecot: one uid, which is not root, asks for everybody. There are more guessers than connections for
+/// logins, and than connections of one uid.
+fn guessers_of_one_uid() -> Outcome {
+    let group = nix::unistd::Group::from_name("tty")?.ok_or("no group tty")?.gid.as_raw();
+    let daemon = "[daemon]\nauth_group = \"tty\"\nconnections = 512\nconnections_per_uid = 64";
+    let mut site = Site::sqlite(daemon)?;
+    site.groups.push(group);
+    costly(&site)?;
     let daemon = site.start()?;
+    // Threads are what the thread that starts them is.
+    as_member(STRANGER, group, || besieged(&daemon))
+}
+
+/// 500 guessers from one address, and honest logins from others.
+fn besieged(daemon: &Daemon) -> Outcome {
     let guess = |password: &[u8]| {
         daemon.auth(Question::Login { login: b"bob", password, service: b"guess", remote: b"198.51.100.66" })
     };
@@ -245,10 +306,12 @@ fn guessers() -> Outcome {
             while tried.load(Ordering::Relaxed) < 400 && Instant::now() < until {
                 std::thread::sleep(Duration::from_millis(10));
             }
+            let mut address = 0;
             let took = median(|| {
-                let (login, password) = (&b"iain"[..], SECRET.as_bytes());
-                let reply =
-                    daemon.auth(Question::Login { login, password, service: b"pop3", remote: b"203.0.113.7" })?;
+                address += 1;
+                let (login, password, remote) = (&b"iain"[..], SECRET.as_bytes(), format!("203.0.113.{address}"));
+                let question = Question::Login { login, password, service: b"pop3", remote: remote.as_bytes() };
+                let reply = daemon.auth(question)?;
                 ensure(matches!(reply, Reply::Ok(_)), format!("an honest login: {reply:?}"))
             })?;
             ensure(took < SECOND, format!("an honest login takes {took:?}; one guess alone {alone:?}"))

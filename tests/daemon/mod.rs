@@ -5,6 +5,7 @@ mod bounds;
 mod daemon_faults;
 mod getpw;
 mod homes;
+mod log;
 mod peers;
 mod restart;
 mod secrets;
@@ -28,6 +29,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         peers::trials(),
         secrets::trials(),
         bounds::trials(),
+        log::trials(),
     ];
     all.into_iter().flatten().collect()
 }

@@ -3,8 +3,9 @@
 use super::{alias_user, six, trial};
 use libtest_mimic::{Failed, Trial};
 use nix::sys::signal::Signal;
+use qmail_lookup_core::wire::auth::Reply;
 use qmail_lookup_tests::check::{Outcome, ensure, equal};
-use qmail_lookup_tests::site::{Answer, Daemon, IAIN, Site};
+use qmail_lookup_tests::site::{Answer, Daemon, IAIN, SECRET, Site};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -14,6 +15,7 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("restart::two_hundred_deliveries_during_a_crash_are_all_right", || during(Daemon::kill)),
         trial("restart::a_reload_during_deliveries_defers_none", reload),
         trial("restart::a_broken_configuration_changes_nothing", broken_reload),
+        trial("restart::a_hash_that_is_being_replaced_is_finished_first", rehash),
     ]
 }
 
@@ -98,4 +100,16 @@ fn broken_reload() -> Outcome {
         std::thread::sleep(Duration::from_millis(20));
     }
     equal("the new break", site.lspawn("iain+x")?, six(&site, "iain", IAIN, "-", "x"))
+}
+
+fn rehash() -> Outcome {
+    let site = Site::sqlite("[auth]\nrehash = \"yescrypt\"")?;
+    let daemon = site.start()?;
+    let reply = daemon.login("iain", SECRET)?;
+    ensure(matches!(reply, Reply::Ok(_)), format!("a login: {reply:?}"))?;
+    let file = daemon.log_file().to_owned();
+    daemon.stop();
+    let log = std::fs::read_to_string(file)?;
+    // It is said after the row was read back.
+    ensure(log.contains("was given a stronger hash"), format!("ended before: {log}"))
 }

@@ -12,15 +12,44 @@ use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 pub(super) fn trials() -> Vec<Trial> {
-    vec![needing(
-        &["systemd-socket-activate", "setpriv"],
-        true,
-        "activation::sockets_that_are_passed_by_name_are_used_and_left_in_place",
-        passed_on,
-    )]
+    let needed = &["systemd-socket-activate", "setpriv"];
+    vec![
+        needing(needed, true, "activation::sockets_that_are_passed_by_name_are_used_and_left_in_place", passed_on),
+        needing(needed, true, "activation::a_socket_of_an_unknown_name_is_refused_and_left_in_place", misnamed),
+    ]
+}
+
+/// A socket's unit without FileDescriptorName= passes its own name.
+fn misnamed() -> Outcome {
+    let site = Site::sqlite("")?;
+    let lookup = site.socket("lookup.sock");
+    let daemon = [
+        format!("--listen={}", lookup.display()),
+        "--fdname=qmail-lookupd.socket".into(),
+        program("qmail-lookupd")?.display().to_string(),
+        "--config".into(),
+        site.config().display().to_string(),
+    ];
+    let activate = find("systemd-socket-activate").ok_or("no systemd-socket-activate")?;
+    let mut process = Process::start_as(&activate, &daemon, (DAEMON, DAEMON), &site.path("daemon.log"))?;
+    let until = Instant::now() + Duration::from_secs(30);
+    while !lookup.exists() {
+        ensure(Instant::now() < until, "no socket")?;
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let made = std::fs::metadata(&lookup)?.ino();
+    drop(connect(&lookup)?);
+    while process.is_running() {
+        ensure(Instant::now() < until, "the daemon does not end")?;
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    equal("the socket", std::fs::metadata(&lookup)?.ino(), made)?;
+    let log = std::fs::read_to_string(site.path("daemon.log"))?;
+    let named = log.contains("qmail-lookupd.socket, which means nothing here; known are lookup, auth, cvm-lookup");
+    ensure(named, format!("not in the log: {log}"))
 }
 
 fn passed_on() -> Outcome {

@@ -107,7 +107,7 @@ pub(crate) enum Verb {
     },
     /// Show every decision for an address: rules, queries, rows, instructions
     #[command(
-        after_help = "Verdicts: deliver, forward, files (qmail's own files decide), bounce, not-ours, temporary.\nA local part alone is taken as local; so is a host of QMAIL/control/locals."
+        after_help = "Verdicts: deliver, forward, files (qmail's own files decide), bounce, not-ours, temporary.\nA local part alone is taken as local; so is a host of QMAIL/control/locals. A line of\nQMAIL/control/virtualdomains that fits comes before the rows of a host."
     )]
     Explain {
         /// USER@HOST, or a local part alone

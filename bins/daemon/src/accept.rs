@@ -1,11 +1,12 @@
 //! Takes connections and gives each a task of its own.
 
 use crate::answer::Said;
-use crate::bounds::{Admitted, Full};
+use crate::bounds::{Admitted, Class, Full};
 use crate::daemon::{Daemon, GENERIC};
-use crate::peer::Peer;
+use crate::peer::{Peer, Policy};
 use crate::{lookup_socket, serve_auth};
 use futures_util::FutureExt;
+use qmail_lookup_config::Right;
 use qmail_lookup_core::wire::auth::Reply;
 use std::future::Future;
 use std::io;
@@ -66,8 +67,8 @@ fn take(daemon: &Arc<Daemon>, stream: UnixStream, kind: Kind) {
         daemon.metrics.turned_away("unknown");
         return;
     };
-    let privileged = daemon.state.load().policy.privileged(peer.uid);
-    match daemon.bounds.admit(peer.uid, privileged) {
+    let class = class(&daemon.state.load().policy, peer, &stream, kind);
+    match daemon.bounds.admit(peer.uid, class) {
         Ok(admitted) => {
             let daemon = Arc::clone(daemon);
             let tasks = daemon.tasks.clone();
@@ -77,6 +78,17 @@ fn take(daemon: &Arc<Daemon>, stream: UnixStream, kind: Kind) {
             });
         }
         Err(full) => turn_away(daemon, &stream, peer, kind, full),
+    }
+}
+
+/// Whose share of the connections it is.
+fn class(policy: &Policy, peer: Peer, stream: &UnixStream, kind: Kind) -> Class {
+    let uid = peer.uid;
+    match kind {
+        Kind::Auth | Kind::CvmAuth if policy.may_login(peer, stream) => Class::Login,
+        _ if uid != 0 && policy.may(uid, Right::Getpw) => Class::Getpw,
+        _ if policy.privileged(uid) || policy.may(uid, Right::Rcpthosts) => Class::Privileged,
+        _ => Class::Ordinary,
     }
 }
 
@@ -102,6 +114,7 @@ fn turn_away(daemon: &Daemon, stream: &UnixStream, peer: Peer, kind: Kind, full:
     let (why, text) = match full {
         Full::All => ("total", "too many connections"),
         Full::Uid => ("uid", "too many connections of this user"),
+        Full::Logins => ("logins", "too many connections for logins"),
     };
     daemon.metrics.turned_away(why);
     if let Some(suppressed) = daemon.quiet.may_say(&format!("{text} {}", peer.uid)) {

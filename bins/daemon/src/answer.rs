@@ -8,7 +8,9 @@ use crate::state::State;
 use crate::{deliver, postfix};
 use futures_util::FutureExt;
 use qmail_lookup_core::getpw::{Answer, Owner};
-use qmail_lookup_core::rules::{Accepted, Explain, Getpw, OneMailbox, Recipient, RecipientStanding, VirtualAddress};
+use qmail_lookup_core::rules::{
+    Accepted, Delivery, Explain, Getpw, OneMailbox, Recipient, RecipientStanding, Route, VirtualAddress, candidates,
+};
 use qmail_lookup_core::settings::HomeTrouble;
 use qmail_lookup_core::wire::{self, socketmap};
 use qmail_lookup_core::{Deadline, ErrorKind, LookupError};
@@ -186,8 +188,8 @@ async fn rcpthosts(state: &State, host: &[u8], by: Deadline) -> Found {
 }
 
 async fn recipient(state: &State, address: &[u8], by: Deadline) -> Found {
-    let locals = Option::clone(&*state.locals.hosts(by).await?);
-    let standing = state.lookup.decide(Recipient { address: address.to_vec(), locals }, by).await?;
+    let control = state.locals.hosts(by).await?;
+    let standing = state.lookup.decide(Recipient { address: address.to_vec(), control }, by).await?;
     Ok(match standing {
         // Words that mean nothing to Postfix' access tables, where OK would let mail be relayed.
         RecipientStanding::Possible => Said::Ok(b"possible".to_vec()),
@@ -218,12 +220,21 @@ async fn mailbox(state: &State, name: &[u8], by: Deadline) -> Found {
 }
 
 async fn for_postfix(daemon: &Daemon, state: &State, name: Name, address: &[u8], by: Deadline) -> Found {
-    let locals = Option::clone(&*state.locals.hosts(by).await?);
+    if !postfix::is_address(address) {
+        return Ok(Said::NotFound);
+    }
+    let control = state.locals.hosts(by).await?;
     let alias = daemon.system.user(state.config.rules.alias_user.as_bytes(), by).await?;
     let alias_home = alias.map(|user| user.home.clone()).unwrap_or_default();
-    let outcome = state.lookup.decide(Explain { address: address.to_vec(), locals, alias_home }, by).await?;
+    let outcome = state.lookup.decide(Explain { address: address.to_vec(), control, alias_home }, by).await?;
+    if let (Some(Route::Stock { local }), Some(Delivery::Rows { .. })) = (&outcome.route, &outcome.delivery)
+        && is_system_user(daemon, state, local, by).await?
+    {
+        // The rows are the alias user's, and the stock program does not get as far as him.
+        return Ok(Said::Temp(postfix::FILES.into()));
+    }
     let mapped = match name {
-        Name::VirtualMailbox => postfix::mailbox(&outcome),
+        Name::VirtualMailbox => postfix::mailbox(&outcome, address),
         Name::VirtualAlias => postfix::alias(&outcome, address),
         Name::VirtualUid => postfix::uid(&outcome),
         _ => postfix::gid(&outcome),
@@ -233,6 +244,16 @@ async fn for_postfix(daemon: &Daemon, state: &State, name: Name, address: &[u8],
         postfix::Mapped::Absent => Said::NotFound,
         postfix::Mapped::Temporary(why) => Said::Temp(why),
     })
+}
+
+/// True if the stock qmail-getpw may find a user of the system for `local`. It passes over those with uid 0.
+async fn is_system_user(daemon: &Daemon, state: &State, local: &[u8], by: Deadline) -> Result<bool, LookupError> {
+    for candidate in candidates(local, state.config.rules.break_chars.as_bytes()) {
+        if daemon.system.user(candidate.name.as_bytes(), by).await?.is_some_and(|user| user.uid != 0) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 #[cfg(test)]

@@ -4,11 +4,14 @@
 //! The client library waits for ever, so there is a response to everything, by the deadline.
 
 use crate::auth::{Attempt, Gate, answered, login_as_either};
+use crate::daemon::Daemon;
+use crate::state::State;
+use qmail_lookup_core::control::Control;
 use qmail_lookup_core::rules::{Recipient, RecipientStanding};
 use qmail_lookup_core::settings::{AuthSettings, LoginBy};
 use qmail_lookup_core::wire::auth::Reply;
 use qmail_lookup_core::wire::cvm::{self, Facts, Request};
-use qmail_lookup_core::{Deadline, Host, Lookup, Secret};
+use qmail_lookup_core::{Deadline, Lookup, LookupError, Secret};
 use std::sync::Arc;
 
 /// The service that logins by CVM are counted and logged under. They carry no address.
@@ -18,7 +21,24 @@ const SERVICE: &[u8] = b"cvm";
 /// is pointed at the wrong socket and takes a lookup for a login must not get anybody's.
 const NOBODY: u32 = 65_534;
 
-/// Whether a recipient exists.
+/// The response to a question for a recipient. Why there is none goes to the log.
+pub(crate) async fn recipient(daemon: &Daemon, state: &State, request: &[u8], by: Deadline) -> Vec<u8> {
+    let asked = match cvm::request(request) {
+        Ok(Some(request)) => [b"cvm-lookup ", &address(&request)[..]].concat(),
+        _ => b"cvm-lookup".to_vec(),
+    };
+    let (response, error) = match state.locals.hosts(by).await {
+        Ok(control) => lookup(&state.lookup, &control, request, by).await,
+        Err(error) => (cvm::temporary(cvm::TEMPORARY, b""), Some(error)),
+    };
+    match error {
+        Some(error) => daemon.trouble(state, &asked, &error),
+        None => daemon.overdue.answered(&asked),
+    }
+    response
+}
+
+/// Whether a recipient exists; and the error, if that is not known.
 ///
 /// | recipient | response |
 /// |---|---|
@@ -30,24 +50,30 @@ const NOBODY: u32 = 65_534;
 ///
 /// A lookup carries a secret, which may be empty. A login whose password is empty carries neither password nor secret,
 /// as some clients send it: without this it would look like a lookup, and be let in.
-/// `locals` as in [`Recipient`].
-pub(crate) async fn lookup(lookup: &Lookup, locals: &Option<Vec<Host>>, request: &[u8], by: Deadline) -> Vec<u8> {
+/// `control` as in [`Recipient`].
+async fn lookup(
+    lookup: &Lookup,
+    control: &Arc<Control>,
+    request: &[u8],
+    by: Deadline,
+) -> (Vec<u8>, Option<LookupError>) {
     let request = match cvm::request(request) {
         Ok(Some(request)) if request.secret && request.password.is_none() && !request.challenged => request,
-        Ok(Some(request)) => return cvm::temporary(cvm::BAD_REQUEST, request.random),
-        Ok(None) | Err(_) => return cvm::temporary(cvm::BAD_REQUEST, b""),
+        Ok(Some(request)) => return (cvm::temporary(cvm::BAD_REQUEST, request.random), None),
+        Ok(None) | Err(_) => return (cvm::temporary(cvm::BAD_REQUEST, b""), None),
     };
     let random = request.random;
-    let question = Recipient { address: address(&request), locals: locals.clone() };
-    match answered(lookup.decide(question, by), by).await {
+    let question = Recipient { address: address(&request), control: Arc::clone(control) };
+    let response = match answered(lookup.decide(question, by), by).await {
         Ok(RecipientStanding::Possible) => {
             let facts = Facts { user: request.account, uid: NOBODY, gid: NOBODY, home: b"/", domain: request.domain };
             accept(random, &facts).unwrap_or_else(|| cvm::temporary(cvm::TEMPORARY, random))
         }
         Ok(RecipientStanding::Unknown) => refuse(random, false),
         Ok(RecipientStanding::NotOurs) => refuse(random, true),
-        Err(_) => cvm::temporary(cvm::TEMPORARY, random),
-    }
+        Err(error) => return (cvm::temporary(cvm::TEMPORARY, random), Some(error)),
+    };
+    (response, None)
 }
 
 /// Whether a password lets somebody in. What the account means depends on `auth.login`:

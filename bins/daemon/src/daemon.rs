@@ -46,7 +46,7 @@ impl Daemon {
             tracing::warn!(question = %shown(question), kind, help, suppressed, "no answer: {text}");
         }
         if Overdue::concerns(error.kind())
-            && let Some(alarm) = self.overdue.failed(question, state.queue_lifetime)
+            && let Some(alarm) = self.overdue.failed(question, &text, state.queue_lifetime)
         {
             self.metrics.alarms.inc();
             tracing::error!(
@@ -86,7 +86,7 @@ pub(crate) mod tests {
     pub(crate) fn daemon() -> Daemon {
         let sources = Sources { store_url: Some("memory:".to_owned()), ..Sources::default() };
         Daemon {
-            state: ArcSwap::from_pointee(State::load(&sources, &Registry::builtin()).unwrap()),
+            state: ArcSwap::from_pointee(State::load(&sources, &Registry::builtin(), None).unwrap()),
             bounds: Arc::new(Bounds::new(Limits { connections: 64, per_uid: 64 })),
             gate: Arc::new(Gate::new(1)),
             system: System::default(),

@@ -10,7 +10,7 @@ use crate::state::State;
 use crate::system::SystemUser;
 use qmail_lookup_core::rules::{Deliver, Delivered, OneMailbox};
 use qmail_lookup_core::settings::AliasPaths;
-use qmail_lookup_core::{Deadline, LookupError, Mailbox, wire};
+use qmail_lookup_core::{Deadline, LookupError, Mailbox, Username, wire};
 use std::sync::Arc;
 
 pub(crate) async fn answer(
@@ -36,12 +36,17 @@ pub(crate) async fn answer(
         }
         Err(error) => error,
     };
-    // An error is logged and remembered only for those who may ask, as far as that can be found out.
-    if peer.uid != 0 && matches!(asking.may(peer).await, Ok(false)) {
-        return asking.refuse(peer);
+    if peer.uid == 0 {
+        daemon.trouble(state, content, &error);
+        return Said::error(peer, &error);
     }
-    daemon.trouble(state, content, &error);
-    if peer.uid == 0 { Said::error(peer, &error) } else { Said::Temp(GENERIC.into()) }
+    // What is wrong with rows is logged and remembered only for those whose rows they are.
+    match asking.may_hear(peer).await {
+        Ok(true) => daemon.trouble(state, content, &error),
+        Ok(false) => return asking.refuse(peer),
+        Err(unreachable) => daemon.trouble(state, content, &unreachable),
+    }
+    Said::Temp(GENERIC.into())
 }
 
 struct Asking<'a> {
@@ -94,9 +99,84 @@ impl Asking<'_> {
         self.state.lookup.decide(OneMailbox { name: self.user.to_vec() }, self.by).await
     }
 
-    async fn may(&self, peer: Peer) -> Result<bool, LookupError> {
-        let mailbox = self.mailbox().await?;
-        let system = if mailbox.is_none() || self.is_alias_user() { self.system().await? } else { None };
-        Ok(may_deliver(peer.uid, mailbox.as_ref(), self.is_alias_user(), system.as_deref()))
+    /// As [`may_deliver`], by the uids as they are stored, whatever else is wrong with the rows. An error is about the
+    /// store or the system as a whole, and not about these rows.
+    async fn may_hear(&self, peer: Peer) -> Result<bool, LookupError> {
+        let mut rows = Vec::new();
+        if let Some(name) = Username::new(self.user) {
+            rows = self.state.lookup.mailbox.mailboxes(std::slice::from_ref(&name), self.by).await?;
+            rows.retain(|row| row.username.as_deref().and_then(Username::new).is_some_and(|found| found == name));
+        }
+        let uid = peer.uid.to_string();
+        if rows.iter().any(|row| row.uid.as_deref() == Some(uid.as_bytes())) {
+            return Ok(true);
+        }
+        if !rows.is_empty() && !self.is_alias_user() {
+            return Ok(false);
+        }
+        Ok(self.system().await?.is_some_and(|user| user.uid == peer.uid))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::testing;
+    use crate::daemon::tests::{daemon, run};
+    use arc_swap::ArcSwap;
+    use qmail_lookup_backends::registry::Registry;
+    use qmail_lookup_config::Sources;
+    use qmail_lookup_core::Lookup;
+    use std::time::Duration;
+
+    async fn ask(daemon: &Daemon, uid: u32, user: &str, ext: &str) -> Said {
+        let state = daemon.state.load_full();
+        let key = wire::deliver::encode_question(&Deliver {
+            user: user.into(),
+            local: format!("{user}-{ext}").into(),
+            dash: b"-".to_vec(),
+            ext: ext.into(),
+            domain: b"mail.test".to_vec(),
+            system_home: None,
+        });
+        let content = [b"deliver ", &key[..]].concat();
+        let by = Deadline::after(Duration::from_secs(20));
+        answer(daemon, &state, Peer { uid, gid: uid, pid: 1 }, &key, &content, by).await
+    }
+
+    fn over(lookup: Lookup) -> Daemon {
+        let sources = Sources { store_url: Some("memory:".to_owned()), ..Sources::default() };
+        let state = State::load(&sources, &Registry::builtin(), None).unwrap();
+        Daemon { state: ArcSwap::from_pointee(State { lookup, ..state }), ..daemon() }
+    }
+
+    /// Row `twice` is there twice, with uid 800; row `root` has uid 0. Rule K3 refuses both.
+    #[test]
+    fn bad_rows_are_remembered_for_those_whose_rows_they_are_and_not_for_strangers() {
+        let daemon = over(testing::lookup());
+        run(async {
+            let told = Said::Temp(GENERIC.into());
+            for n in 0..200 {
+                assert_eq!(ask(&daemon, 801, "twice", &n.to_string()).await, told);
+                assert_eq!(ask(&daemon, 800, "root", &n.to_string()).await, told);
+                assert_eq!(ask(&daemon, 800, &format!("nobody-{n}"), "x").await, told);
+            }
+            assert_eq!(daemon.overdue.counts(), (0, 0));
+            assert_eq!(ask(&daemon, 800, "twice", "x").await, told);
+            assert_eq!(daemon.overdue.counts(), (1, 0));
+            assert_eq!(ask(&daemon, 800, "twice", "y").await, told);
+            assert!(matches!(ask(&daemon, 0, "twice", "z").await, Said::Temp(why) if why.contains("twice")));
+            assert_eq!(daemon.overdue.counts(), (1, 0), "one row");
+            assert!(matches!(ask(&daemon, 800, "iain", "x").await, Said::Ok(_)));
+        });
+    }
+
+    #[test]
+    fn a_store_that_is_down_is_told_whoever_asks() {
+        let daemon = over(testing::odd(testing::Behaviour::AllDown));
+        run(async {
+            assert_eq!(ask(&daemon, 801, "iain", "x").await, Said::Temp(GENERIC.into()));
+            assert_eq!((daemon.metrics.refused.get(), daemon.overdue.counts()), (0, (0, 0)));
+        });
     }
 }

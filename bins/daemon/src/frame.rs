@@ -2,7 +2,11 @@
 
 use qmail_lookup_core::wire::{Malformed, QUESTION_MAX, netstring};
 use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
@@ -32,13 +36,11 @@ pub(crate) struct Input {
     pub(crate) begun: Option<Instant>,
 }
 
-/// What [`Input::fill`] found.
+/// What [`Input::poll_fill`] found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Filled {
     /// Bytes.
     Some,
-    /// None now.
-    Nothing,
     /// None ever again.
     End,
 }
@@ -48,20 +50,19 @@ impl Input {
     ///
     /// # Errors
     /// If the connection is broken.
-    pub(crate) fn fill(&mut self, stream: &UnixStream) -> io::Result<Filled> {
+    pub(crate) fn poll_fill(&mut self, cx: &mut Context<'_>, stream: &mut UnixStream) -> Poll<io::Result<Filled>> {
         // On the stack, so that a connection that waits holds no memory.
-        let mut chunk = [0; CHUNK];
-        match stream.try_read(&mut chunk) {
-            Ok(0) => Ok(Filled::End),
-            Ok(count) => {
-                self.bytes.drain(..self.at.min(self.bytes.len()));
-                self.at = 0;
-                self.bytes.extend_from_slice(chunk.get(..count).unwrap_or_default());
-                Ok(Filled::Some)
-            }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Filled::Nothing),
-            Err(error) => Err(error),
+        let mut chunk = [MaybeUninit::uninit(); CHUNK];
+        let mut chunk = ReadBuf::uninit(&mut chunk);
+        // Not try_read: after less than a chunk this one knows that nothing is left, without asking the kernel again.
+        std::task::ready!(Pin::new(stream).poll_read(cx, &mut chunk))?;
+        if chunk.filled().is_empty() {
+            return Poll::Ready(Ok(Filled::End));
         }
+        self.bytes.drain(..self.at.min(self.bytes.len()));
+        self.at = 0;
+        self.bytes.extend_from_slice(chunk.filled());
+        Poll::Ready(Ok(Filled::Some))
     }
 
     /// True if there is room for more: the longest frame and a chunk are held at most.
@@ -176,40 +177,42 @@ mod tests {
         })
     }
 
+    async fn fill(input: &mut Input, stream: &mut UnixStream) -> Filled {
+        std::future::poll_fn(|cx| input.poll_fill(cx, stream)).await.unwrap()
+    }
+
     #[test]
     fn frames_come_out_whole_and_memory_is_given_back() {
-        pair(async |ours, theirs| {
+        pair(async |mut ours, theirs| {
             let mut input = Input::default();
-            assert_eq!(input.fill(&ours).unwrap(), Filled::Nothing);
             let long = vec![b'x'; QUESTION_MAX];
             let mut sent = b"3:abc,0:,".to_vec();
             netstring::write(&mut sent, &long);
             sent.extend_from_slice(b"4:ab");
             write_all(&theirs, &sent).await.unwrap();
-            ours.readable().await.unwrap();
-            while input.fill(&ours).unwrap() == Filled::Some {}
+            while input.bytes.len() < sent.len() {
+                assert_eq!(fill(&mut input, &mut ours).await, Filled::Some);
+            }
             assert_eq!(input.next(), Ok(Some(b"abc".to_vec())));
             assert_eq!(input.next(), Ok(Some(Vec::new())));
             assert_eq!(input.next(), Ok(Some(long)));
             assert_eq!((input.next(), input.begun.is_some()), (Ok(None), true));
             write_all(&theirs, b"cd,").await.unwrap();
             drop(theirs);
-            ours.readable().await.unwrap();
-            assert_eq!(input.fill(&ours).unwrap(), Filled::Some);
+            assert_eq!(fill(&mut input, &mut ours).await, Filled::Some);
             assert_eq!(input.next(), Ok(Some(b"abcd".to_vec())));
             assert_eq!((input.next(), input.begun), (Ok(None), None));
             assert!(input.bytes.capacity() <= KEPT);
-            assert_eq!(input.fill(&ours).unwrap(), Filled::End);
+            assert_eq!(fill(&mut input, &mut ours).await, Filled::End);
         });
     }
 
     #[test]
     fn what_is_too_long_is_found_out_by_its_length() {
-        pair(async |ours, theirs| {
+        pair(async |mut ours, theirs| {
             let mut input = Input::default();
             write_all(&theirs, b"8193:").await.unwrap();
-            ours.readable().await.unwrap();
-            input.fill(&ours).unwrap();
+            fill(&mut input, &mut ours).await;
             assert!(input.next().is_err());
         });
     }

@@ -16,13 +16,13 @@ use tokio::net::UnixStream;
 use tokio::time::{Instant, Sleep};
 
 /// Questions of one connection that are answered at the same time.
-const IN_FLIGHT: usize = 128;
+const IN_FLIGHT: usize = 64;
 
 /// Replies are written when this much has gathered, at the latest. Unit: bytes.
 const OUT: usize = 64 * 1024;
 
 /// Serves one connection until it ends.
-pub(crate) async fn serve(daemon: &Daemon, stream: UnixStream, peer: Peer, admitted: &Admitted) {
+pub(crate) async fn serve(daemon: &Daemon, mut stream: UnixStream, peer: Peer, admitted: &Admitted) {
     let questions = admitted.questions.as_deref();
     let mut stop = pin!(daemon.stop.cancelled());
     let mut timer = pin!(tokio::time::sleep(IDLE));
@@ -76,7 +76,10 @@ pub(crate) async fn serve(daemon: &Daemon, stream: UnixStream, peer: Peer, admit
             if !out.is_empty() {
                 return Poll::Ready(Event::Answers);
             }
-            next(cx, &stream, reading, &mut timer, &mut stop, ending.is_some())
+            if reading && let Poll::Ready(filled) = input.poll_fill(cx, &mut stream) {
+                return Poll::Ready(Event::Read(filled));
+            }
+            next(cx, &mut timer, &mut stop, ending.is_some())
         });
         match event.await {
             Event::Answers => {
@@ -92,12 +95,9 @@ pub(crate) async fn serve(daemon: &Daemon, stream: UnixStream, peer: Peer, admit
                 }
                 quiet_since = Instant::now();
             }
-            Event::Readable => match input.fill(&stream) {
-                Ok(Filled::Some) => quiet_since = Instant::now(),
-                Ok(Filled::Nothing) => {}
-                Ok(Filled::End) => ending = Some(Ending::Gone),
-                Err(_) => return,
-            },
+            Event::Read(Ok(Filled::Some)) => quiet_since = Instant::now(),
+            Event::Read(Ok(Filled::End)) => ending = Some(Ending::Gone),
+            Event::Read(Err(_)) => return,
             Event::Timer => {
                 let late = due_passed(&input, quiet_since, idle);
                 if let Some(cut) = late {
@@ -116,7 +116,7 @@ pub(crate) async fn serve(daemon: &Daemon, stream: UnixStream, peer: Peer, admit
 
 enum Event {
     Answers,
-    Readable,
+    Read(std::io::Result<Filled>),
     Timer,
     Stop,
 }
@@ -132,17 +132,12 @@ enum Ending {
 
 fn next(
     cx: &mut Context<'_>,
-    stream: &UnixStream,
-    reading: bool,
     timer: &mut Pin<&mut Sleep>,
     stop: &mut Pin<&mut impl Future<Output = ()>>,
     ending: bool,
 ) -> Poll<Event> {
     if ending {
         return Poll::Pending;
-    }
-    if reading && stream.poll_read_ready(cx).is_ready() {
-        return Poll::Ready(Event::Readable);
     }
     if stop.as_mut().poll(cx).is_ready() {
         return Poll::Ready(Event::Stop);
@@ -189,7 +184,7 @@ mod tests {
                 theirs.shutdown().await.unwrap();
             }
             let peer = Peer { uid: 0, gid: 0, pid: 1 };
-            let admitted = daemon.bounds.admit(0, true).unwrap();
+            let admitted = daemon.bounds.admit(0, crate::bounds::Class::Privileged).unwrap();
             let mut seen = Vec::new();
             let (_, read) = tokio::join!(async { serve(&daemon, ours, peer, &admitted).await }, async {
                 theirs.read_to_end(&mut seen).await

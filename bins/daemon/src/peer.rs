@@ -77,13 +77,17 @@ pub(crate) struct Policy {
     privileged: Vec<u32>,
     auth_gid: Option<u32>,
     own: u32,
-    /// Names that are those of nobody here, or that could not be looked up, in words.
+    /// Names that are those of nobody here, in words.
     pub(crate) unresolved: Vec<String>,
 }
 
 impl Policy {
     /// Resolves the names. Asks the system, so not on the event loop.
-    pub(crate) fn of(daemon: &DaemonSettings) -> Self {
+    ///
+    /// # Errors
+    /// If the system does not say whose a name is, in words. That is not nobody: who is refused for it would be refused
+    /// until the next HUP.
+    pub(crate) fn of(daemon: &DaemonSettings) -> Result<Self, String> {
         let user = |name: &str| User::from_name(name).map(|found| found.map(|user| user.uid.as_raw()));
         let group = |name: &str| Group::from_name(name).map(|found| found.map(|group| group.gid.as_raw()));
         Self::with(daemon, own_uid(), user, group)
@@ -94,38 +98,35 @@ impl Policy {
         own: u32,
         user: impl Fn(&str) -> Result<Option<u32>, E>,
         group: impl Fn(&str) -> Result<Option<u32>, E>,
-    ) -> Self {
+    ) -> Result<Self, String> {
         let mut policy = Self { own, privileged: vec![0, own], ..Self::default() };
         let mut resolve = |what: &str, found: Result<Option<u32>, E>| match found {
-            Ok(Some(id)) => Some(id),
+            Ok(Some(id)) => Ok(Some(id)),
             Ok(None) => {
                 policy.unresolved.push(format!("there is no {what} here"));
-                None
+                Ok(None)
             }
-            Err(error) => {
-                policy.unresolved.push(format!("{what} could not be looked up: {error}"));
-                None
-            }
+            Err(error) => Err(format!("{what} could not be looked up: {error}")),
         };
         let mut granted: Vec<(u32, Right)> = Vec::new();
         for (name, rights) in ROLES {
-            if let Some(uid) = resolve(&format!("user {name}"), user(name)) {
+            if let Some(uid) = resolve(&format!("user {name}"), user(name))? {
                 policy.privileged.push(uid);
                 granted.extend(rights.iter().map(|&right| (uid, right)));
             }
         }
         for (name, rights) in &daemon.allow {
-            if let Some(uid) = resolve(&format!("user {name} (daemon.allow)"), user(name)) {
+            if let Some(uid) = resolve(&format!("user {name} (daemon.allow)"), user(name))? {
                 granted.extend(rights.iter().map(|&right| (uid, right)));
             }
         }
         if let Some(name) = &daemon.auth_group {
-            policy.auth_gid = resolve(&format!("group {name} (daemon.auth_group)"), group(name));
+            policy.auth_gid = resolve(&format!("group {name} (daemon.auth_group)"), group(name))?;
         }
         for (uid, right) in granted {
             policy.rights.entry(uid).or_default().add(right);
         }
-        policy
+        Ok(policy)
     }
 
     /// True if `uid` has this right.
@@ -175,8 +176,8 @@ mod tests {
     use super::*;
     use qmail_lookup_core::{Username, mailbox::Standing};
 
-    fn policy(own: u32) -> Policy {
-        let daemon = DaemonSettings {
+    fn settings() -> DaemonSettings {
+        DaemonSettings {
             allow: [
                 ("postfix".to_owned(), vec![Right::VirtualMailbox]),
                 ("qmailp".to_owned(), vec![Right::Userdb]),
@@ -184,16 +185,38 @@ mod tests {
                 ("gone".to_owned(), vec![Right::Getpw]),
             ]
             .into(),
-            auth_group: Some("broken".to_owned()),
+            auth_group: Some("logins".to_owned()),
             ..DaemonSettings::default()
-        };
-        let user = |name: &str| match name {
-            "qmailp" => Ok(Some(71)),
-            "qmaild" | "both" => Ok(Some(72)),
-            "postfix" => Ok(Some(73)),
-            _ => Ok(None),
-        };
-        Policy::with(&daemon, own, user, |_| Err("no answer"))
+        }
+    }
+
+    fn user(name: &str) -> Option<u32> {
+        match name {
+            "qmailp" => Some(71),
+            "qmaild" | "both" => Some(72),
+            "postfix" => Some(73),
+            _ => None,
+        }
+    }
+
+    fn policy(own: u32) -> Policy {
+        Policy::with(&settings(), own, |name| Ok::<_, String>(user(name)), |_| Ok(None)).unwrap()
+    }
+
+    #[test]
+    fn a_name_that_the_system_does_not_tell_about_is_not_nobodys() {
+        for broken in ["user qmailp", "user qmaild", "user gone (daemon.allow)", "group logins (daemon.auth_group)"] {
+            let answer = |kind: &str, name: &str, found| {
+                if broken.starts_with(&format!("{kind} {name}")) { Err("no answer") } else { Ok(found) }
+            };
+            let told = Policy::with(
+                &settings(),
+                80,
+                |name| answer("user", name, user(name)),
+                |name| answer("group", name, Some(90)),
+            );
+            assert_eq!(told.map(|_| ()), Err(format!("{broken} could not be looked up: no answer")));
+        }
     }
 
     #[test]
@@ -213,10 +236,7 @@ mod tests {
         }
         assert_eq!(
             policy.unresolved,
-            [
-                "there is no user gone (daemon.allow) here",
-                "group broken (daemon.auth_group) could not be looked up: no answer"
-            ]
+            ["there is no user gone (daemon.allow) here", "there is no group logins (daemon.auth_group) here"]
         );
     }
 

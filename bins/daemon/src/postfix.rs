@@ -2,14 +2,27 @@
 //!
 //! | map | found | absent |
 //! |---|---|---|
-//! | `virtual_mailbox` | the path of the first Maildir or mbox of the instructions, or `HOME/Maildir/` where files decide | only forwards |
-//! | `virtual_alias` | the forwards; with the address itself if there are other instructions too | no forwards |
-//! | `virtual_uid`, `virtual_gid` | the mailbox's | |
+//! | `virtual_mailbox` | the path of the first Maildir or mbox of the instructions, or `HOME/Maildir/` where files decide | only forwards, which `virtual_alias` has |
+//! | `virtual_alias` | the forwards; with the address itself if a mailbox has other instructions too | a mailbox without forwards, which `virtual_mailbox` has |
+//! | `virtual_uid`, `virtual_gid` | the mailbox's | only forwards of nobody's mailbox |
 //!
-//! Absent in all of them: what bounces (also a suspended mailbox where the rules say so), addresses that are not ours,
-//! and mail that goes to the alias user or by the stock program, which deliver by qmail's own files. Temporary: what the
-//! rules defer, and what Postfix could not do the same way: programs, and addresses that its list of addresses would
-//! tear apart. A suspended mailbox whose mail is delivered is found like any other.
+//! Absent in all of them: what bounces (also a suspended mailbox where the rules say so), and addresses that are not ours.
+//! A suspended mailbox whose mail is delivered is found like any other.
+//!
+//! Postfix refuses an address for good once `virtual_alias` and then `virtual_mailbox` have said absent, and defers it if
+//! either is temporary. So at most one of the two is absent for an address that qmail could deliver, and only if the
+//! other says found, or temporary. Temporary:
+//!
+//! - what the rules defer;
+//! - programs, and addresses that Postfix' list of addresses would tear apart;
+//! - what the alias user gets by other rows than forwards: no map can have it delivered as him, and with the forwards
+//!   alone the rest would be lost;
+//! - mail that goes to the alias user or by the stock program without rows: qmail's own files decide, which may deliver,
+//!   forward or bounce. That is so for every host of control/locals. One that Postfix delivers by itself (its
+//!   `mydestination`) must not stand there.
+//!
+//! After a whole address Postfix asks for its local part alone, and for `@HOST`. These are absent: all there is to say
+//! was said before, and instructions of the empty user part would be somebody else's.
 
 use qmail_lookup_core::rules::{Delivery, Outcome, Route};
 use qmail_lookup_core::{Instruction, Mailbox};
@@ -23,19 +36,28 @@ pub(crate) enum Mapped {
     Temporary(Cow<'static, str>),
 }
 
+/// Why nothing is said where no rows are.
+pub(crate) const FILES: &str = "qmail's own files decide; Postfix cannot be told";
 const PROGRAM: &str = "the instructions hold a program, which Postfix' maps cannot express";
 const ODD_FORWARD: &str = "the instructions hold an address that Postfix' maps cannot express";
+const ALIAS_USER: &str = "the alias user gets this mail, and not only by forwards; Postfix' maps cannot express that";
 
 /// Bytes that end an address in a list of addresses, or mean something else in one. Source: RFC 5322.
 const SPECIAL: &[u8] = b",;:<>()[]\"\\";
 
-/// `virtual_mailbox_maps`: a path, with a slash behind it if it is a Maildir.
-pub(crate) fn mailbox(outcome: &Outcome) -> Mapped {
-    let (mailbox, instructions) = match owned(outcome) {
-        Ok(owned) => owned,
-        Err(mapped) => return mapped,
+/// True if `key` is a user part and a host, and not one of the shorter keys that Postfix tries later.
+pub(crate) fn is_address(key: &[u8]) -> bool {
+    key.iter().rposition(|&b| b == b'@').is_some_and(|at| at > 0 && at + 1 < key.len())
+}
+
+/// `virtual_mailbox_maps`: a path, with a slash behind it if it is a Maildir. `address` is the one asked for.
+pub(crate) fn mailbox(outcome: &Outcome, address: &[u8]) -> Mapped {
+    let (mailbox, instructions) = match owner(outcome) {
+        Owner::Mailbox(mailbox, Some(instructions)) => (mailbox, instructions),
+        Owner::Mailbox(mailbox, None) => return Mapped::Found(below(&mailbox.home, b"Maildir/")),
+        Owner::AliasUser(instructions) => return left_to_alias(forwards(instructions, None)),
+        Owner::Nobody(mapped) => return mapped,
     };
-    let Some(instructions) = instructions else { return Mapped::Found(below(&mailbox.home, b"Maildir/")) };
     if has_program(instructions) {
         return Mapped::Temporary(PROGRAM.into());
     }
@@ -43,38 +65,20 @@ pub(crate) fn mailbox(outcome: &Outcome) -> Mapped {
         Instruction::Maildir(path) | Instruction::Mbox(path) => Some(path),
         Instruction::Program(_) | Instruction::Forward(_) => None,
     });
-    path.map_or(Mapped::Absent, |path| Mapped::Found(below(&mailbox.home, path)))
+    match path {
+        Some(path) => Mapped::Found(below(&mailbox.home, path)),
+        None => left_to_alias(forwards(instructions, Some(address))),
+    }
 }
 
 /// `virtual_alias_maps`: addresses with commas between them. `address` is the one asked for.
 pub(crate) fn alias(outcome: &Outcome, address: &[u8]) -> Mapped {
-    let instructions = match (&outcome.route, &outcome.delivery) {
-        // MAGIC FORWARDING has no mailbox.
-        (Some(Route::Forward(_)), Some(Delivery::Rows { instructions, .. })) => instructions,
-        _ => match owned(outcome) {
-            Ok((_, Some(instructions))) => instructions,
-            Ok((_, None)) => return Mapped::Absent,
-            Err(mapped) => return mapped,
-        },
-    };
-    let forwards = instructions.iter().filter_map(|instruction| match instruction {
-        Instruction::Forward(to) => Some(&to[..]),
-        Instruction::Program(_) | Instruction::Mbox(_) | Instruction::Maildir(_) => None,
-    });
-    let mut list: Vec<&[u8]> = forwards.collect();
-    if list.is_empty() {
-        return Mapped::Absent;
+    match owner(outcome) {
+        Owner::Mailbox(_, Some(instructions)) => forwards(instructions, Some(address)),
+        Owner::Mailbox(_, None) => Mapped::Absent,
+        Owner::AliasUser(instructions) => forwards(instructions, None),
+        Owner::Nobody(mapped) => mapped,
     }
-    if has_program(instructions) {
-        return Mapped::Temporary(PROGRAM.into());
-    }
-    if list.len() < instructions.len() {
-        list.push(address);
-    }
-    if list.iter().any(|to| to.iter().any(|b| SPECIAL.contains(b))) {
-        return Mapped::Temporary(ODD_FORWARD.into());
-    }
-    Mapped::Found(list.join(&b","[..]))
 }
 
 /// `virtual_uid_maps`.
@@ -88,20 +92,62 @@ pub(crate) fn gid(outcome: &Outcome) -> Mapped {
 }
 
 fn id(outcome: &Outcome, of: impl Fn(&Mailbox) -> u32) -> Mapped {
-    match owned(outcome) {
-        Ok((mailbox, _)) => Mapped::Found(of(mailbox).to_string().into_bytes()),
-        Err(mapped) => mapped,
+    match owner(outcome) {
+        Owner::Mailbox(mailbox, _) => Mapped::Found(of(mailbox).to_string().into_bytes()),
+        Owner::AliasUser(instructions) => left_to_alias(forwards(instructions, None)),
+        Owner::Nobody(mapped) => mapped,
     }
 }
 
-/// The mailbox that gets the mail, and the instructions of its rows; without rows, files decide.
-fn owned(outcome: &Outcome) -> Result<(&Mailbox, Option<&[Instruction]>), Mapped> {
-    let Some(Route::Mailbox { mailbox, .. }) = &outcome.route else { return Err(Mapped::Absent) };
-    match &outcome.delivery {
-        Some(Delivery::Rows { instructions, .. }) => Ok((mailbox, Some(instructions))),
-        Some(Delivery::Files { .. }) => Ok((mailbox, None)),
-        Some(Delivery::Defer(why)) => Err(Mapped::Temporary(why.clone())),
-        Some(Delivery::Bounce(_)) | None => Err(Mapped::Absent),
+/// Whose the mail is, as far as Postfix is concerned.
+enum Owner<'a> {
+    /// A mailbox's, by the instructions of its rows; without rows, files decide.
+    Mailbox(&'a Mailbox, Option<&'a [Instruction]>),
+    /// The alias user's, by these instructions.
+    AliasUser(&'a [Instruction]),
+    /// This is all there is to say.
+    Nobody(Mapped),
+}
+
+fn owner(outcome: &Outcome) -> Owner<'_> {
+    match (&outcome.route, &outcome.delivery) {
+        (None | Some(Route::Unknown), _) | (_, None | Some(Delivery::Bounce(_))) => Owner::Nobody(Mapped::Absent),
+        (_, Some(Delivery::Defer(why))) => Owner::Nobody(Mapped::Temporary(why.clone())),
+        (Some(Route::Mailbox { mailbox, .. }), Some(Delivery::Rows { instructions, .. })) => {
+            Owner::Mailbox(mailbox, Some(instructions))
+        }
+        (Some(Route::Mailbox { mailbox, .. }), Some(Delivery::Files { .. })) => Owner::Mailbox(mailbox, None),
+        (_, Some(Delivery::Rows { instructions, .. })) => Owner::AliasUser(instructions),
+        (_, Some(Delivery::Files { .. })) => Owner::Nobody(Mapped::Temporary(FILES.into())),
+    }
+}
+
+/// The forwards, and `itself` if there are other instructions too: what comes back to it, `virtual_mailbox` delivers.
+/// `None` if there is no mailbox that could follow them.
+fn forwards(instructions: &[Instruction], itself: Option<&[u8]>) -> Mapped {
+    let targets = instructions.iter().filter_map(|instruction| match instruction {
+        Instruction::Forward(to) => Some(&to[..]),
+        Instruction::Program(_) | Instruction::Mbox(_) | Instruction::Maildir(_) => None,
+    });
+    let mut list: Vec<&[u8]> = targets.collect();
+    match itself {
+        _ if list.len() == instructions.len() => {}
+        Some(_) if list.is_empty() => return Mapped::Absent,
+        _ if has_program(instructions) => return Mapped::Temporary(PROGRAM.into()),
+        Some(address) => list.push(address),
+        None => return Mapped::Temporary(ALIAS_USER.into()),
+    }
+    if list.iter().any(|to| to.iter().any(|b| SPECIAL.contains(b))) {
+        return Mapped::Temporary(ODD_FORWARD.into());
+    }
+    Mapped::Found(list.join(&b","[..]))
+}
+
+/// What the other maps say where `virtual_alias` says `mapped`: nothing, if it has everything.
+fn left_to_alias(mapped: Mapped) -> Mapped {
+    match mapped {
+        Mapped::Found(_) | Mapped::Absent => Mapped::Absent,
+        Mapped::Temporary(why) => Mapped::Temporary(why),
     }
 }
 
@@ -173,12 +219,12 @@ mod tests {
             (&["&a@b.org", "&real"], "absent", "a@b.org,real"),
             (&["|prog"], &program, "absent"),
             (&["|prog", "&a@b.org"], &program, &program),
-            (&["&a,b@c.org"], "absent", &odd),
-            (&["&\"a b\"@c.org"], "absent", &odd),
+            (&["&a,b@c.org"], &odd, &odd),
+            (&["&\"a b\"@c.org"], &odd, &odd),
         ];
         for (lines, path, forwards) in cases {
             let outcome = rows(lines);
-            assert_eq!(words(mailbox(&outcome)), path, "{lines:?}");
+            assert_eq!(words(mailbox(&outcome, b"bob@v.org")), path, "{lines:?}");
             assert_eq!(words(alias(&outcome, b"bob@v.org")), forwards, "{lines:?}");
             assert_eq!((words(uid(&outcome)), words(gid(&outcome))), ("800".to_owned(), "100".to_owned()));
         }
@@ -187,31 +233,73 @@ mod tests {
     #[test]
     fn files_mean_the_usual_maildir() {
         let files = outcome(Some(route()), Some(Delivery::Files { owner: OwnerFlags::default() }));
-        assert_eq!(words(mailbox(&files)), "/home/bob/Maildir/");
+        assert_eq!(words(mailbox(&files, b"x")), "/home/bob/Maildir/");
         assert_eq!((words(alias(&files, b"x")), words(uid(&files))), ("absent".to_owned(), "800".to_owned()));
     }
 
+    /// What all the maps say: mailbox, alias, uid, gid.
+    fn all(outcome: &Outcome) -> [Mapped; 4] {
+        [mailbox(outcome, b"x@v.org"), alias(outcome, b"x@v.org"), uid(outcome), gid(outcome)]
+    }
+
+    fn files() -> Option<Delivery> {
+        Some(Delivery::Files { owner: OwnerFlags::default() })
+    }
+
+    /// The routes that end at the alias user.
+    fn routes() -> [Route; 3] {
+        let address = qmail_lookup_core::Ext::new(b"x@v.org");
+        [
+            Route::AliasUser { ext: b"x".to_vec(), address },
+            Route::Stock { local: b"x".to_vec() },
+            Route::Forward(b"a@b.org".to_vec()),
+        ]
+    }
+
     #[test]
-    fn what_has_no_mailbox_is_absent_and_what_is_deferred_is_temporary() {
-        let files = || Some(Delivery::Files { owner: OwnerFlags::default() });
+    fn what_bounces_is_absent_and_what_is_deferred_is_temporary() {
         let bounce = || Some(Delivery::Bounce("no".into()));
-        let absent = [
-            outcome(None, None),
-            outcome(Some(Route::Unknown), bounce()),
-            outcome(Some(route()), bounce()),
-            outcome(Some(Route::AliasUser { ext: Vec::new(), address: None }), files()),
-            outcome(Some(Route::Stock { local: b"x".to_vec() }), files()),
-        ];
+        let absent = [outcome(None, None), outcome(Some(Route::Unknown), bounce()), outcome(Some(route()), bounce())];
         for outcome in absent {
-            for mapped in [mailbox(&outcome), alias(&outcome, b"x"), uid(&outcome), gid(&outcome)] {
-                assert_eq!(mapped, Mapped::Absent, "{outcome:?}");
-            }
+            assert_eq!(all(&outcome), [const { Mapped::Absent }; 4], "{outcome:?}");
         }
         let deferred = outcome(Some(route()), Some(Delivery::Defer("suspended".into())));
-        for mapped in [mailbox(&deferred), alias(&deferred, b"x"), uid(&deferred), gid(&deferred)] {
-            assert_eq!(mapped, Mapped::Temporary("suspended".into()));
+        assert_eq!(all(&deferred), [const { Mapped::Temporary(Cow::Borrowed("suspended")) }; 4]);
+    }
+
+    #[test]
+    fn forwards_of_the_alias_user_are_told_and_nothing_else_of_his() {
+        let odd = format!("temporary: {ODD_FORWARD}");
+        let (program, other) = (format!("temporary: {PROGRAM}"), format!("temporary: {ALIAS_USER}"));
+        for route in routes() {
+            for (lines, rest, forwards) in [
+                (&["&a@b.org", "&real"][..], "absent", "a@b.org,real"),
+                (&["&a,b@c.org"], &odd, &odd),
+                (&["./Maildir/"], &other, &other),
+                (&["&a@b.org", "./Maildir/"], &other, &other),
+                (&["|prog"], &program, &program),
+                (&["&a@b.org", "|prog"], &program, &program),
+            ] {
+                let outcome = Outcome { route: Some(route.clone()), ..rows(lines) };
+                let said = all(&outcome).map(words);
+                assert_eq!(said, [rest, forwards, rest, rest], "{route:?} {lines:?}");
+            }
         }
-        let magic = Outcome { route: Some(Route::Forward(b"a@b.org".to_vec())), ..rows(&["&a@b.org"]) };
-        assert_eq!((words(alias(&magic, b"x")), words(mailbox(&magic))), ("a@b.org".to_owned(), "absent".to_owned()));
+    }
+
+    #[test]
+    fn where_files_decide_for_nobodys_mailbox_nothing_is_absent() {
+        for route in routes() {
+            let outcome = outcome(Some(route), files());
+            assert_eq!(all(&outcome), [const { Mapped::Temporary(Cow::Borrowed(FILES)) }; 4], "{outcome:?}");
+        }
+    }
+
+    #[test]
+    fn postfix_other_keys_are_no_addresses() {
+        assert!(is_address(b"a@b") && is_address(b"a@b@c"));
+        for key in [&b""[..], b"a", b"@b", b"a@", b"@"] {
+            assert!(!is_address(key), "{key:?}");
+        }
     }
 }

@@ -33,7 +33,7 @@ impl Reload {
         tell(&new);
         daemon.bounds.set(limits(&new.config));
         self.level.set(new.config.daemon.log_level);
-        daemon.system.forget();
+        daemon.system.forget(new.config.rules.alias_user.as_bytes());
         daemon.state.store(Arc::new(new));
         daemon.metrics.reload(true);
         tracing::info!("the configuration was read again");

@@ -10,6 +10,7 @@ use crate::exit::{Exit, Failure};
 use crate::listen::{SocketFile, bind, doubt};
 use crate::reload::{Reload, limits, tell};
 use crate::state::State;
+use crate::system::System;
 use crate::{http, lock, log, sys};
 use arc_swap::ArcSwap;
 use nix::sys::stat::{Mode, umask};
@@ -34,16 +35,20 @@ pub(crate) fn run(cli: &Cli, registry: &Registry) -> Exit {
     // Before anything secret is read.
     let dumpable = nix::sys::prctl::set_dumpable(false);
     let sources = cli.sources();
-    let state = match State::load(&sources, registry) {
+    let state = match State::load(&sources, registry, None) {
         Ok(state) => state,
-        Err(error) => return complain(&Failure::usage(error.to_string())),
+        Err(why) => return complain(&why.into()),
     };
     if cli.check {
         return check(&state);
     }
     // Nothing that is made here is for others, unless its mode is set.
     umask(Mode::from_bits_truncate(0o077));
-    let level = log::start(state.config.daemon.log_format, state.config.daemon.log_level);
+    // The last lines are written before this function ends.
+    let (level, _unwritten) = match log::start(state.config.daemon.log_format, state.config.daemon.log_level) {
+        Ok(started) => started,
+        Err(error) => return complain(&Failure::temporary(format!("cannot start to log: {error}"))),
+    };
     if let Err(error) = dumpable {
         tracing::warn!("a core of this process could be read: {error}");
     }
@@ -102,8 +107,8 @@ async fn serve(state: State, reload: Reload) -> Result<(), Failure> {
     let daemon = Arc::new(Daemon {
         bounds: Arc::new(Bounds::new(limits(&state.config))),
         gate: Arc::new(Gate::new(state.config.auth.parallel)),
+        system: System::keeping(state.config.rules.alias_user.as_bytes()),
         state: ArcSwap::from_pointee(state),
-        system: Default::default(),
         metrics: Default::default(),
         overdue: Default::default(),
         quiet: Default::default(),
@@ -123,8 +128,12 @@ async fn serve(state: State, reload: Reload) -> Result<(), Failure> {
     drop(files);
     daemon.stop.cancel();
     daemon.tasks.close();
-    if tokio::time::timeout(DRAIN, daemon.tasks.wait()).await.is_err() {
-        tracing::warn!(connections = daemon.tasks.len(), "ended before all questions were answered");
+    let finished = async { tokio::join!(daemon.tasks.wait(), daemon.gate.finish()) };
+    if tokio::time::timeout(DRAIN, finished).await.is_err() {
+        tracing::warn!(
+            connections = daemon.tasks.len(),
+            "ended before all questions were answered and all hashes kept"
+        );
     }
     tracing::info!("ended");
     Ok(())
@@ -201,9 +210,6 @@ impl Sockets {
             }
             (None, None) => None,
         };
-        for name in inherited.left() {
-            tracing::warn!(name, "the service manager passed a socket of a name that means nothing here");
-        }
         Ok(sockets)
     }
 

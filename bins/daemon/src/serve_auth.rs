@@ -105,6 +105,7 @@ async fn answer(
                 service: service.to_vec(),
                 remote: remote.to_vec(),
             };
+            daemon.gate.make_room(daemon.bounds.logins());
             auth::login(&daemon.gate, &state.lookup, settings, attempt, by).await
         }
         Question::Userdb { login } => auth::userdb(&state.lookup, settings, login, by).await,
@@ -152,13 +153,7 @@ pub(crate) async fn cvm_lookup(daemon: &Daemon, stream: &UnixStream, peer: Peer)
         daemon.refuse(peer, NAME);
         wire::cvm::temporary(wire::cvm::TEMPORARY, b"")
     } else {
-        match state.locals.hosts(by).await {
-            Ok(locals) => cvm::lookup(&state.lookup, &locals, &request, by).await,
-            Err(error) => {
-                daemon.trouble(&state, NAME.as_bytes(), &error);
-                wire::cvm::temporary(wire::cvm::TEMPORARY, b"")
-            }
-        }
+        cvm::recipient(daemon, &state, &request, by).await
     };
     daemon.metrics.other(NAME, cvm_verdict(&response));
     write(daemon, stream, &response).await;
@@ -171,6 +166,7 @@ pub(crate) async fn cvm_auth(daemon: &Daemon, stream: &UnixStream, peer: Peer) {
     let state = daemon.state.load_full();
     let by = Deadline::after(state.config.deadline);
     let response = if state.policy.may_login(peer, stream) {
+        daemon.gate.make_room(daemon.bounds.logins());
         cvm::login(&daemon.gate, &state.lookup, &state.config.auth, &request, by).await
     } else {
         daemon.refuse(peer, NAME);

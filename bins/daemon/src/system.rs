@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 /// How long an answer of the system is believed.
 const TTL: Duration = Duration::from_secs(60);
 
-/// Names remembered at the same time.
+/// Names of users remembered at the same time, and as many of nobody.
 const NAMES: usize = 4096;
 
 /// Questions that the system is asked at the same time: a directory behind it may hang.
@@ -52,29 +52,86 @@ type Found = Option<Arc<SystemUser>>;
 
 /// See the module.
 pub(crate) struct System {
-    known: Mutex<HashMap<Vec<u8>, (Instant, Found)>>,
+    known: Mutex<Known>,
     slots: Arc<Semaphore>,
+    /// For the alias user alone, so that it waits behind no names that strangers made up.
+    alias_slot: Arc<Semaphore>,
 }
 
 impl Default for System {
     fn default() -> Self {
-        Self { known: Mutex::default(), slots: Arc::new(Semaphore::new(PARALLEL)) }
+        Self {
+            known: Mutex::default(),
+            slots: Arc::new(Semaphore::new(PARALLEL)),
+            alias_slot: Arc::new(Semaphore::new(1)),
+        }
+    }
+}
+
+/// What the system has said. Anybody may make it fill with names, but for the alias user's place.
+#[derive(Default)]
+struct Known {
+    alias_user: Vec<u8>,
+    alias: Option<(Instant, Found)>,
+    users: HashMap<Vec<u8>, (Instant, Found)>,
+    absent: HashMap<Vec<u8>, (Instant, Found)>,
+}
+
+impl Known {
+    fn get(&self, name: &[u8]) -> Option<Found> {
+        let known = if name == self.alias_user {
+            self.alias.as_ref()
+        } else {
+            self.users.get(name).or_else(|| self.absent.get(name))
+        };
+        known.filter(|(since, _)| since.elapsed() < TTL).map(|(_, found)| found.clone())
+    }
+
+    fn put(&mut self, name: &[u8], found: &Found) {
+        let known = (Instant::now(), found.clone());
+        if name == self.alias_user {
+            self.alias = Some(known);
+            return;
+        }
+        let (names, others) = match found {
+            Some(_) => (&mut self.users, &mut self.absent),
+            None => (&mut self.absent, &mut self.users),
+        };
+        others.remove(name);
+        if names.len() >= NAMES {
+            names.retain(|_, (since, _)| since.elapsed() < TTL);
+        }
+        if names.len() < NAMES {
+            names.insert(name.to_vec(), known);
+        }
     }
 }
 
 impl System {
+    /// With a place of its own for the alias user (`rules.alias_user`).
+    pub(crate) fn keeping(alias_user: &[u8]) -> Self {
+        let system = Self::default();
+        system.forget(alias_user);
+        system
+    }
+
     /// The user of exactly this name.
     ///
     /// # Errors
     /// If the system does not say, or not in time.
     pub(crate) async fn user(&self, name: &[u8], by: Deadline) -> Result<Found, LookupError> {
-        if let Some(found) = self.remembered(name) {
+        if let Some(found) = self.known().get(name) {
             return Ok(found);
         }
         let Some(text) = askable(name) else { return Ok(None) };
         let late = || LookupError::new(ErrorKind::Timeout, "system", "no answer about a user in time");
+        let slots = if self.known().alias_user == name { &self.alias_slot } else { &self.slots };
         let asked = async {
-            let slot = Arc::clone(&self.slots).acquire_owned().await.map_err(|_| late())?;
+            let slot = Arc::clone(slots).acquire_owned().await.map_err(|_| late())?;
+            // Whoever had the slot before may have asked the same.
+            if let Some(found) = self.known().get(name) {
+                return Ok(found);
+            }
             let look = move || {
                 let found = User::from_name(&text);
                 drop(slot);
@@ -82,37 +139,21 @@ impl System {
             };
             let trouble = |what: String| LookupError::new(ErrorKind::Unreachable, "system", what);
             let found = tokio::task::spawn_blocking(look).await.map_err(|error| trouble(error.to_string()))?;
-            found.map_err(|error| trouble(format!("cannot look up a user: {error}")))
+            let found = found.map_err(|error| trouble(format!("cannot look up a user: {error}")))?;
+            let found = found.map(|user| Arc::new(SystemUser::of(user)));
+            self.known().put(name, &found);
+            Ok(found)
         };
-        let found = tokio::time::timeout_at(by.instant().into(), asked).await.map_err(|_| late())??;
-        let found = found.map(|user| Arc::new(SystemUser::of(user)));
-        self.remember(name, &found);
-        Ok(found)
+        tokio::time::timeout_at(by.instant().into(), asked).await.map_err(|_| late())?
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<Vec<u8>, (Instant, Found)>> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn remembered(&self, name: &[u8]) -> Option<Found> {
-        let known = self.known();
-        let (since, found) = known.get(name)?;
-        (since.elapsed() < TTL).then(|| found.clone())
-    }
-
-    fn remember(&self, name: &[u8], found: &Found) {
-        let mut known = self.known();
-        if known.len() >= NAMES {
-            known.retain(|_, (since, _)| since.elapsed() < TTL);
-        }
-        if known.len() < NAMES {
-            known.insert(name.to_vec(), (Instant::now(), found.clone()));
-        }
-    }
-
-    /// After a HUP, users are looked up again.
-    pub(crate) fn forget(&self) {
-        self.known().clear();
+    /// After a HUP, users are looked up again, and the alias user may be another one.
+    pub(crate) fn forget(&self, alias_user: &[u8]) {
+        *self.known() = Known { alias_user: alias_user.to_vec(), ..Known::default() };
     }
 }
 
@@ -144,14 +185,51 @@ mod tests {
         let find = |name: &str| runtime.block_on(system.user(name.as_bytes(), by())).unwrap();
         assert_eq!(find("root").unwrap().uid, 0);
         assert_eq!(find("no-such-user-here"), None);
-        assert_eq!(system.known().len(), 2);
+        let count = || {
+            let known = system.known();
+            (known.users.len(), known.absent.len())
+        };
+        assert_eq!(count(), (1, 1));
         for odd in ["", "a:b", "a\nb", "a\0b", "../x"] {
             assert_eq!(find(odd), None);
         }
         assert_eq!(runtime.block_on(system.user(b"\xff", by())).unwrap(), None);
-        assert_eq!(system.known().len(), 2, "what cannot be a name is not asked for");
-        system.forget();
-        assert_eq!(system.known().len(), 0);
+        assert_eq!(count(), (1, 1), "what cannot be a name is not asked for");
+        system.forget(b"");
+        assert_eq!(count(), (0, 0));
+    }
+
+    #[test]
+    fn names_that_strangers_make_up_leave_the_places_of_users_alone() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let system = System::keeping(b"root");
+        for n in 0..2 * NAMES {
+            system.known().put(format!("made-up-{n}").as_bytes(), &None);
+        }
+        assert_eq!(system.known().absent.len(), NAMES);
+        let find = |name: &str| runtime.block_on(system.user(name.as_bytes(), by())).unwrap();
+        assert_eq!((find("root").unwrap().uid, find("daemon").unwrap().uid), (0, 1));
+        let daemon = find("daemon");
+        for n in 0..2 * NAMES {
+            system.known().put(format!("user-{n}").as_bytes(), &daemon);
+        }
+        assert_eq!(system.known().users.len(), NAMES);
+        // Known without a question: no slot is free.
+        let _all: Vec<_> = [&system.slots, &system.alias_slot]
+            .iter()
+            .flat_map(|slots| std::iter::from_fn(|| Arc::clone(slots).try_acquire_owned().ok()))
+            .collect();
+        assert_eq!(find("root").unwrap().uid, 0);
+    }
+
+    #[test]
+    fn the_alias_user_is_asked_for_while_the_system_hangs_over_others() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let system = System::keeping(b"root");
+        let _all: Vec<_> = (0..PARALLEL).map(|_| Arc::clone(&system.slots).try_acquire_owned().unwrap()).collect();
+        assert_eq!(runtime.block_on(system.user(b"root", by())).unwrap().unwrap().uid, 0);
+        let late = runtime.block_on(system.user(b"daemon", Deadline::after(Duration::from_millis(50))));
+        assert_eq!(late.unwrap_err().kind(), ErrorKind::Timeout);
     }
 
     #[test]

@@ -6,11 +6,13 @@ use super::local::{Route, route_of_local, route_of_queued};
 use super::rcpthost::Accepted;
 use super::virtual_host::{self, Picked};
 use super::{Question, Stop};
+use crate::control::Control;
 use crate::error::printable;
 use crate::key::{Host, Username};
 use crate::rcpthosts;
 use crate::settings::RcpthostsOnly;
 use crate::virtuals::{Encoded, is_host_key};
+use std::sync::Arc;
 
 /// Splits at the last `@`, as qmail does. Without one the whole is a local part.
 fn split(address: &[u8]) -> (&[u8], Option<&[u8]>) {
@@ -63,8 +65,8 @@ impl Question for VirtualAddress {
 pub struct Explain {
     /// Address as typed, or a local part alone.
     pub address: Vec<u8>,
-    /// The hosts of control/locals; `None` if there is no such file, so that it cannot be known what is local.
-    pub locals: Option<Vec<Host>>,
+    /// What qmail-send reads.
+    pub control: Arc<Control>,
     /// Home of the alias user.
     pub alias_home: Vec<u8>,
 }
@@ -138,7 +140,7 @@ impl Explain {
         let (local, domain) = split(&self.address);
         let Some(domain) = domain else { return route_of_queued(facts, local).map(Some) };
         let is_local = |locals: &Vec<Host>| Host::new(domain).is_some_and(|host| locals.contains(&host));
-        if self.locals.as_ref().is_some_and(is_local) {
+        if self.control.locals.as_ref().is_some_and(is_local) {
             facts.note("G1", || format!("{} stands in control/locals", printable(domain)));
             // An encoded recipient typed at a local host is a forgery, and bounces (rule V5).
             return match Encoded::decode(local) {
@@ -146,11 +148,14 @@ impl Explain {
                 None => route_of_local(facts, local).map(Some),
             };
         }
+        if let Some((key, prepend)) = self.control.virtual_domains.find(&self.address) {
+            return sent_by_line(facts, key, prepend, local);
+        }
         if let Some(route) = virtual_host::route_of_address(facts, &host_keys(domain), local)? {
             return Ok(Some(route));
         }
         let accepted = Accepted { host: domain.to_vec() }.decide(facts)?;
-        match (accepted, facts.settings.rcpthosts_only, &self.locals) {
+        match (accepted, facts.settings.rcpthosts_only, &self.control.locals) {
             (Some(_), RcpthostsOnly::Local, _) => {
                 facts.note("V7", || "the host stands in table rcpthosts only: local (rules.rcpthosts_only = local)");
                 route_of_local(facts, local).map(Some)
@@ -169,4 +174,20 @@ impl Explain {
             }
         }
     }
+}
+
+/// The route of `local` at a host whose line of control/virtualdomains is `key:prepend`. What qmail-send puts into the
+/// queue is all that qmail-getpw sees: our own line comes back as the host's rows, the administrator's names somebody
+/// else, whatever rows the host has.
+fn sent_by_line(facts: &Facts<'_>, key: &[u8], prepend: &[u8], local: &[u8]) -> Result<Option<Route>, Stop> {
+    if prepend.is_empty() {
+        facts.note("V1", || format!("control/virtualdomains has '{}:': remote", printable(key)));
+        return Ok(None);
+    }
+    let queued = [prepend, b"-", local].concat();
+    facts.note("V1", || {
+        let line = format!("{}:{}", printable(key), printable(prepend));
+        format!("control/virtualdomains has '{line}': queued as '{}'", printable(&queued))
+    });
+    route_of_queued(facts, &queued).map(Some)
 }

@@ -4,15 +4,16 @@ use super::address::Explain;
 use super::facts::Facts;
 use super::local::Route;
 use super::{Question, Stop};
-use crate::key::Host;
+use crate::control::Control;
+use std::sync::Arc;
 
 /// Whether mail for an address would be accepted by the delivery side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient {
     /// Address as typed.
     pub address: Vec<u8>,
-    /// The hosts of control/locals; `None` if there is no such file.
-    pub locals: Option<Vec<Host>>,
+    /// What qmail-send reads.
+    pub control: Arc<Control>,
 }
 
 /// What is known of a recipient.
@@ -30,7 +31,8 @@ impl Question for Recipient {
     type Answer = Standing;
 
     fn decide(&self, facts: &Facts<'_>) -> Result<Standing, Stop> {
-        let explain = Explain { address: self.address.clone(), locals: self.locals.clone(), alias_home: Vec::new() };
+        let explain =
+            Explain { address: self.address.clone(), control: Arc::clone(&self.control), alias_home: Vec::new() };
         Ok(match explain.route(facts)? {
             None => Standing::NotOurs,
             Some(Route::Unknown) => Standing::Unknown,

@@ -50,10 +50,20 @@ impl Daemon {
         Ok(Self { process: Some(process), run: site.path("run"), log })
     }
 
-    /// What it has logged so far.
+    /// What it has logged so far. It writes its log while it goes on with other things, so this waits until nothing
+    /// more comes for a moment.
     #[must_use]
     pub fn log(&self) -> String {
-        std::fs::read_to_string(&self.log).unwrap_or_default()
+        let read = || std::fs::read_to_string(&self.log).unwrap_or_default();
+        let mut found = read();
+        for _ in 0..50 {
+            std::thread::sleep(Duration::from_millis(50));
+            let before = std::mem::replace(&mut found, read());
+            if before.len() == found.len() {
+                break;
+            }
+        }
+        found
     }
 
     /// Path of its log.

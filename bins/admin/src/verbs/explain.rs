@@ -8,11 +8,13 @@ use qmail_lookup_config::control;
 use qmail_lookup_core::lookup::{Asked, Trace};
 use qmail_lookup_core::rules::{Delivery, Explain, Note, Outcome, Route, Verdict, shown};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 pub(crate) async fn run(session: &Session, address: &[u8], output: &mut Output) -> Result<Exit, Failure> {
+    let read = control::control(&session.config.qmail);
     let question = Explain {
         address: address.to_vec(),
-        locals: control::locals(&session.config.qmail).map_err(|error| Failure::temporary(error.to_string()))?,
+        control: Arc::new(read.map_err(|error| Failure::temporary(error.to_string()))?),
         alias_home: session.alias_home(),
     };
     let (answer, mut trace) = session.lookup.explain(question, session.by).await;

@@ -18,8 +18,8 @@
 //!   being asked about. Names are kept as keyed hashes only: people type passwords there.
 //! - Only refusals count. No answer says nothing about anybody, and what is left to the stock program is not known here.
 
-use super::FLOOR;
 use super::origin::Origin;
+use super::{Attempt, FLOOR};
 use moka::sync::Cache;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
@@ -107,6 +107,11 @@ impl Delays {
             addresses: Cache::builder().max_capacity(ENTRIES_MAX).time_to_idle(IDLE_MAX).build(),
             key: RandomState::new(),
         }
+    }
+
+    /// Where an attempt comes from.
+    pub(super) fn origin(&self, attempt: &Attempt) -> Origin {
+        Origin::of(&attempt.remote, &attempt.service, &attempt.login, &self.key)
     }
 
     /// The name that is counted: a mailbox's in normal form, or what was typed.

@@ -1,10 +1,10 @@
 //! Logins (rules P1 to P8). One attempt goes through these rooms:
 //!
-//! 1. a place in the line of its origin ([`slots`], [`origin`]), and for an address with many refusals a delay
-//!    ([`delay`]);
-//! 2. the mailbox that the login means (rule P7);
-//! 3. a slot, and in it the store's authenticator;
-//! 4. for a refusal the wait for its time; the line in the log ([`audit`]); the reply.
+//! 1. a place in the line of its origin ([`places`], [`origin`]), kept until the reply;
+//! 2. for an address with many refusals a delay ([`delay`]);
+//! 3. the mailbox that the login means (rule P7);
+//! 4. a slot ([`slots`], [`turns`]), and in it the store's authenticator;
+//! 5. for a refusal the wait for its time; the line in the log ([`audit`]); the reply.
 //!
 //! **Equal time** (rule P4). A refusal is told at a multiple of [`FLOOR`] after the receipt, the first one at which it
 //! is known and no delay is left. What took less than the floor cannot be told apart at all, and what took more only in
@@ -23,8 +23,10 @@ mod audit;
 mod counts;
 mod delay;
 mod origin;
+mod places;
 mod rehash;
 mod slots;
+mod turns;
 mod userdb;
 
 #[cfg(test)]
@@ -40,6 +42,7 @@ use audit::Client;
 use counts::Counters;
 use delay::{Delays, Who};
 use origin::Origin;
+use places::Places;
 use qmail_lookup_core::password::limits::OFFERED_MAX;
 use qmail_lookup_core::rules::Login;
 use qmail_lookup_core::settings::{AuthSettings, FallBack};
@@ -63,6 +66,7 @@ const NOBODY: &[u8] = b"=nobody";
 
 /// What all logins share.
 pub(crate) struct Gate {
+    places: Arc<Places>,
     slots: Arc<Slots>,
     processors: usize,
     delays: Delays,
@@ -76,12 +80,23 @@ impl Gate {
     pub(crate) fn new(parallel: u16) -> Self {
         let processors = available_parallelism().map_or(1, usize::from);
         Self {
+            places: Places::new(),
             slots: Slots::new(number(parallel, processors)),
             processors,
             delays: Delays::new(),
             counters: Counters::default(),
             rehash: rehash::Rehasher::default(),
         }
+    }
+
+    /// From the next login on, so many are decided at the same time.
+    pub(crate) fn make_room(&self, room: usize) {
+        self.places.set(room);
+    }
+
+    /// Ends the replacing of hashes: none is begun any more, and this waits for the one that is under way.
+    pub(crate) async fn finish(&self) {
+        self.rehash.finish().await;
     }
 
     /// What it has seen.
@@ -173,12 +188,24 @@ impl Course {
     async fn run(self, attempt: Attempt, or: Option<Vec<u8>>) -> Reply {
         let (client, begun, by) = (Client::of(&attempt), self.begun, self.by);
         let gate = Arc::clone(&self.gate);
-        let outcome = self.decide(attempt, or).await.unwrap_or_else(|outcome| outcome);
-        match &outcome {
-            Outcome::Refused { delay, .. } => tell_at(begun, *delay, by).await,
-            Outcome::Stock => tell_at(begun, Duration::ZERO, by).await,
-            Outcome::Granted(_) | Outcome::Temporary(_) => {}
-        }
+        let origin = gate.delays.origin(&attempt);
+        let outcome = match gate.places.enter(&origin) {
+            Some(place) => {
+                let told = async {
+                    let outcome = self.decide(attempt, or, origin).await.unwrap_or_else(|outcome| outcome);
+                    match &outcome {
+                        Outcome::Refused { delay, .. } => tell_at(begun, *delay, by).await,
+                        Outcome::Stock => tell_at(begun, Duration::ZERO, by).await,
+                        Outcome::Granted(_) | Outcome::Temporary(_) => {}
+                    }
+                    outcome
+                };
+                place.hold(told).await.unwrap_or_else(|| Outcome::temporary("too many logins at the same time"))
+            }
+            None => {
+                Outcome::temporary("too many logins at the same time from this address, or without one for this name")
+            }
+        };
         let counters = &gate.counters;
         match &outcome {
             Outcome::Granted(_) => Counters::add(&counters.granted),
@@ -196,14 +223,12 @@ impl Course {
     }
 
     /// Both sides of the result are outcomes; `Err` only ends the way early.
-    async fn decide(self, attempt: Attempt, or: Option<Vec<u8>>) -> Result<Outcome, Outcome> {
-        let origin = Origin::of(&attempt.remote, &attempt.service);
+    async fn decide(self, attempt: Attempt, or: Option<Vec<u8>>, origin: Origin) -> Result<Outcome, Outcome> {
         if unusable(&attempt.password) {
             let who = self.gate.delays.who(&attempt.login);
             return Err(self.refuse(Refusal::UnusablePassword, None, &origin, who));
         }
         let ticket = self.gate.slots.enter(&origin);
-        let ticket = ticket.ok_or_else(|| Outcome::temporary("too many logins at the same time from this address"))?;
         let end = Instant::from_std(self.by.instant());
         let time = end.saturating_duration_since(self.begun);
         let delay = self.gate.delays.before(&origin, self.begun).min(time / 4);

@@ -21,11 +21,18 @@ pub(super) struct Rehasher {
     place: Arc<Semaphore>,
     paused: Arc<Mutex<Option<Instant>>>,
     announced: AtomicBool,
+    /// None is begun any more.
+    over: AtomicBool,
 }
 
 impl Default for Rehasher {
     fn default() -> Self {
-        Self { place: Arc::new(Semaphore::new(1)), paused: Arc::default(), announced: AtomicBool::new(false) }
+        Self {
+            place: Arc::new(Semaphore::new(1)),
+            paused: Arc::default(),
+            announced: AtomicBool::new(false),
+            over: AtomicBool::new(false),
+        }
     }
 }
 
@@ -45,7 +52,8 @@ impl Rehasher {
         }
         let resting =
             self.paused.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|end| Instant::now() < end);
-        let Some(place) = Arc::clone(&self.place).try_acquire_owned().ok().filter(|_| !resting) else { return };
+        let place = Arc::clone(&self.place).try_acquire_owned().ok();
+        let Some(place) = place.filter(|_| !resting && !self.over.load(Relaxed)) else { return };
         let (store, paused) = (Arc::clone(&lookup.mailbox), Arc::clone(&self.paused));
         tokio::spawn(async move {
             let outcome = rehash(store.as_ref(), &who, &offered, target, Deadline::after(TIME_MAX)).await;
@@ -79,5 +87,12 @@ impl Rehasher {
             }
             drop(place);
         });
+    }
+
+    /// Waits for the one that is under way, so that a hash which was written is also read back, and begins no other.
+    pub(super) async fn finish(&self) {
+        self.over.store(true, Relaxed);
+        // Never closed.
+        drop(self.place.acquire().await);
     }
 }

@@ -1,21 +1,15 @@
 //! Slots: how many passwords are verified at the same time, and who is next.
 //!
-//! Every [`Origin`] has a line of its own, first come, first served. A free slot goes to the lines in turn, one attempt
-//! each, so five hundred attempts of one address cost another address at most one turn. A line holds at most
-//! [`LINE_MAX`] attempts and all lines together [`WAITING_MAX`]; who finds them full is told to try again later. Only
-//! if his line is shorter than the longest one, the newest attempt of the longest has to go instead.
+//! Every [`Origin`] has a line of its own, first come, first served. A free slot goes to the lines in turn ([`Turns`]),
+//! one attempt each, so five hundred attempts of one address cost another address at most one turn. How long lines
+//! become is decided before (`places`).
 
 use super::origin::Origin;
+use super::turns::Turns;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
-
-/// Attempts of one origin that may wait.
-pub(super) const LINE_MAX: usize = 64;
-
-/// Attempts that may wait altogether.
-pub(super) const WAITING_MAX: usize = 1024;
 
 /// The slots.
 pub(super) struct Slots {
@@ -29,19 +23,15 @@ struct State {
     /// Tickets without a slot.
     waiting: usize,
     last_id: u64,
+    /// None of them is empty.
     lines: HashMap<Origin, Line>,
-    /// The origins with somebody in `queue`, in the order of their turns; each once.
-    turns: VecDeque<Origin>,
+    /// The origins of the lines.
+    turns: Turns,
 }
 
-#[derive(Default)]
-struct Line {
-    /// Tickets without a slot, whether they stand in the queue yet or not.
-    tickets: usize,
-    queue: VecDeque<(u64, oneshot::Sender<()>)>,
-}
+type Line = VecDeque<(u64, oneshot::Sender<()>)>;
 
-/// A place among those who want a slot. Dropping it gives the place up.
+/// A wish for a slot. Dropping it gives it up.
 pub(super) struct Ticket {
     slots: Arc<Slots>,
     origin: Origin,
@@ -49,9 +39,9 @@ pub(super) struct Ticket {
 }
 
 enum Stage {
-    /// Not in the queue yet.
+    /// Not in a line yet.
     Entered,
-    /// In the queue, or just out of it.
+    /// In a line, or just out of it.
     Queued(u64, oneshot::Receiver<()>),
     /// Used up.
     Over,
@@ -79,16 +69,10 @@ impl Slots {
         (state.waiting, state.used)
     }
 
-    /// Takes a place; `None` if there is none left.
-    pub(super) fn enter(self: &Arc<Self>, origin: &Origin) -> Option<Ticket> {
-        let mut state = self.state();
-        let mine = state.lines.get(origin).map_or(0, |line| line.tickets);
-        if mine >= LINE_MAX || (state.waiting >= WAITING_MAX && !state.push_out(mine)) {
-            return None;
-        }
-        state.lines.entry(origin.clone()).or_default().tickets += 1;
-        state.waiting += 1;
-        Some(Ticket { slots: Arc::clone(self), origin: origin.clone(), stage: Stage::Entered })
+    /// Counts an attempt as waiting, whether it stands in a line yet or not.
+    pub(super) fn enter(self: &Arc<Self>, origin: &Origin) -> Ticket {
+        self.state().waiting += 1;
+        Ticket { slots: Arc::clone(self), origin: origin.clone(), stage: Stage::Entered }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -102,10 +86,10 @@ impl Ticket {
         let slots = Arc::clone(&self.slots);
         {
             let mut state = slots.state();
-            // A free slot means that nobody stands in a queue.
+            // A free slot means that nobody stands in a line.
             if state.used < state.total {
                 state.used += 1;
-                state.forget(&self.origin);
+                state.forget();
                 self.stage = Stage::Over;
                 return Some(Slot(Arc::clone(&slots)));
             }
@@ -113,8 +97,7 @@ impl Ticket {
             self.stage = Stage::Queued(id, turn);
         }
         let Stage::Queued(_, turn) = &mut self.stage else { return None };
-        // Whoever is pushed out hears that nobody will call. If the call comes in the moment in which the time is
-        // over, dropping the ticket passes the slot on.
+        // If the call comes in the moment in which the time is over, dropping the ticket passes the slot on.
         let Ok(Ok(())) = timeout_at(until, turn).await else { return None };
         self.stage = Stage::Over;
         Some(Slot(slots))
@@ -126,10 +109,10 @@ impl Drop for Ticket {
         let mut state = self.slots.state();
         match &mut self.stage {
             Stage::Over => {}
-            Stage::Entered => state.forget(&self.origin),
+            Stage::Entered => state.forget(),
             Stage::Queued(id, turn) => {
                 if state.leave(&self.origin, *id) {
-                    state.forget(&self.origin);
+                    state.forget();
                 } else if turn.try_recv().is_ok() {
                     state.give();
                 }
@@ -150,10 +133,10 @@ impl State {
         let (call, turn) = oneshot::channel();
         self.last_id += 1;
         let line = self.lines.entry(origin.clone()).or_default();
-        if line.queue.is_empty() {
-            self.turns.push_back(origin.clone());
+        if line.is_empty() {
+            self.turns.join(origin);
         }
-        line.queue.push_back((self.last_id, call));
+        line.push_back((self.last_id, call));
         (self.last_id, turn)
     }
 
@@ -167,13 +150,16 @@ impl State {
 
     /// Gives a slot to whoever is next; false if nobody is.
     fn call_next(&mut self) -> bool {
-        while let Some(origin) = self.turns.pop_front() {
+        while let Some(origin) = self.turns.next() {
             let Some(line) = self.lines.get_mut(&origin) else { continue };
-            let Some((_, call)) = line.queue.pop_front() else { continue };
-            if !line.queue.is_empty() {
-                self.turns.push_back(origin.clone());
+            let first = line.pop_front();
+            if line.is_empty() {
+                self.lines.remove(&origin);
+            } else {
+                self.turns.join(&origin);
             }
-            self.forget(&origin);
+            let Some((_, call)) = first else { continue };
+            self.forget();
             if call.send(()).is_ok() {
                 self.used += 1;
                 return true;
@@ -185,32 +171,17 @@ impl State {
     /// Takes an attempt out of its line; false if it is not there any more.
     fn leave(&mut self, origin: &Origin, id: u64) -> bool {
         let Some(line) = self.lines.get_mut(origin) else { return false };
-        let Some(at) = line.queue.iter().position(|(known, _)| *known == id) else { return false };
-        line.queue.remove(at);
-        if line.queue.is_empty() {
-            self.turns.retain(|other| other != origin);
+        let Some(at) = line.iter().position(|(known, _)| *known == id) else { return false };
+        line.remove(at);
+        if line.is_empty() {
+            self.lines.remove(origin);
+            self.turns.leave(origin);
         }
         true
     }
 
-    /// Makes room for an origin with `mine` attempts at the cost of the longest line; false if that is not longer.
-    fn push_out(&mut self, mine: usize) -> bool {
-        let longest = self.lines.iter().max_by_key(|(_, line)| line.queue.len());
-        let Some((origin, line)) = longest else { return false };
-        let Some(&(newest, _)) = line.queue.back().filter(|_| line.queue.len() > mine + 1) else { return false };
-        let origin = origin.clone();
-        let left = self.leave(&origin, newest);
-        self.forget(&origin);
-        left
-    }
-
     /// One ticket less.
-    fn forget(&mut self, origin: &Origin) {
+    fn forget(&mut self) {
         self.waiting = self.waiting.saturating_sub(1);
-        let Some(line) = self.lines.get_mut(origin) else { return };
-        line.tickets = line.tickets.saturating_sub(1);
-        if line.tickets == 0 {
-            self.lines.remove(origin);
-        }
     }
 }

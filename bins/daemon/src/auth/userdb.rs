@@ -12,7 +12,8 @@ pub(crate) async fn userdb(lookup: &Lookup, settings: &AuthSettings, login: &[u8
     match answered(find(lookup, settings, login, by), by).await {
         Ok(Some(mailbox)) if mailbox.standing != Standing::Bounced => Reply::Ok(account(mailbox)),
         Ok(_) => Reply::No,
-        Err(why) => Reply::Temporary(why.into_bytes()),
+        // The words of this error may quote what was typed.
+        Err(error) => Reply::Temporary(format!("{}: {}", error.place(), error.kind().as_str()).into_bytes()),
     }
 }
 

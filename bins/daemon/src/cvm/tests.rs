@@ -1,5 +1,10 @@
 use super::*;
 use crate::auth::testing::{Behaviour, lookup as store, odd};
+use crate::locals::Locals;
+use arc_swap::ArcSwap;
+use qmail_lookup_backends::registry::Registry;
+use qmail_lookup_config::Sources;
+use qmail_lookup_core::Host;
 use qmail_lookup_core::settings::FallBack;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -19,9 +24,21 @@ fn request(fields: &[(u8, &[u8])]) -> Vec<u8> {
     out
 }
 
+/// A machine where this host is local.
+fn local(host: &[u8]) -> Arc<Control> {
+    Arc::new(Control { locals: Some(vec![Host::new(host).unwrap()]), ..Control::default() })
+}
+
+/// The response; an error comes with those that say "temporary", and with no other.
+async fn told(store: &Lookup, control: &Arc<Control>, request: &[u8]) -> Vec<u8> {
+    let (response, error) = lookup(store, control, request, soon()).await;
+    assert_eq!(error.is_some(), response[0] == cvm::TEMPORARY, "{response:?} {error:?}");
+    response
+}
+
 async fn exists(fields: &[(u8, &[u8])]) -> Vec<u8> {
     let fields = [fields, &[(4, b"")]].concat();
-    lookup(&store(), &Some(vec![Host::new(b"local.test").unwrap()]), &request(&fields), soon()).await
+    told(&store(), &local(b"local.test"), &request(&fields)).await
 }
 
 async fn logs_in(by: LoginBy, fields: &[(u8, &[u8])]) -> Vec<u8> {
@@ -73,7 +90,7 @@ async fn recipients_are_told_as_mailfront_wants_them() {
 #[tokio::test(start_paused = true)]
 async fn an_empty_password_that_was_left_out_is_no_lookup() {
     for fields in [&[(1, &b"iain"[..])][..], &[(1, b"iain"), (2, b"virtual.com")]] {
-        assert_eq!(lookup(&store(), &None, &request(fields), soon()).await, BAD);
+        assert_eq!(told(&store(), &Arc::default(), &request(fields)).await, BAD);
     }
 }
 
@@ -98,8 +115,8 @@ async fn a_long_account_is_answered_within_the_bounds_of_the_protocol() {
     }
     let account = [b'a'; 255];
     let host = [b'c'; 240];
-    let locals = Some(vec![Host::new(&host).unwrap()]);
-    let response = lookup(&store(), &locals, &request(&[(1, &account), (2, &host), (4, b"")]), soon()).await;
+    let locals = local(&host);
+    let response = told(&store(), &locals, &request(&[(1, &account), (2, &host), (4, b"")])).await;
     assert!(response.len() <= cvm::MAX && response[0] == 0, "the domain is left out: {response:?}");
 }
 
@@ -159,13 +176,13 @@ async fn two_logins_in_one_request_take_the_time_of_one() {
 async fn everything_else_is_temporary_and_comes_by_the_deadline() {
     let long = [&b"\x02\x00\x01\xff"[..], &[b'a'; 255], b"\x02\xff", &[b'a'; 255], b"\x00"].concat();
     for bad in [&b""[..], b"\x02", b"\x01\x00\x01\x01a\x00", b"\x02\x00\x00", b"\x02\x00\x01\x01a\x00x", &long] {
-        assert_eq!(lookup(&store(), &None, bad, soon()).await, BAD);
+        assert_eq!(told(&store(), &Arc::default(), bad).await, BAD);
         let gate = Arc::new(Gate::new(1));
         assert_eq!(login(&gate, &store(), &AuthSettings::default(), bad, soon()).await, BAD);
     }
     let asked = request(&[(1, b"iain"), (2, b"virtual.com"), (4, b"")]);
     let down = odd(Behaviour::AllDown);
-    assert_eq!(lookup(&down, &None, &asked, soon()).await, LATER);
+    assert_eq!(told(&down, &Arc::default(), &asked).await, LATER);
     let tried = request(&[(1, b"iain"), (3, b"sesame")]);
     for behaviour in [Behaviour::Down, Behaviour::AllDown, Behaviour::Panics, Behaviour::Knows, Behaviour::Hangs] {
         let (gate, begun) = (Arc::new(Gate::new(1)), Instant::now());
@@ -192,8 +209,32 @@ async fn what_is_the_stock_programs_is_out_of_scope() {
 #[tokio::test(start_paused = true)]
 async fn random_bytes_come_back() {
     let asked = [&b"\x02\x03xyz"[..], &request(&[(1, b"iain"), (2, b"elsewhere.test"), (4, b"")])[2..]].concat();
-    assert_eq!(lookup(&store(), &None, &asked, soon()).await, b"\x64\x03xyz\x10\x011\x00");
+    assert_eq!(told(&store(), &Arc::default(), &asked).await, b"\x64\x03xyz\x10\x011\x00");
     let tried = [&b"\x02\x03xyz"[..], &request(&[(1, b"iain"), (3, b"wrong")])[2..]].concat();
     let gate = Arc::new(Gate::new(1));
     assert_eq!(login(&gate, &store(), &AuthSettings::default(), &tried, soon()).await, b"\x64\x03xyz\x10\x010\x00");
+}
+
+#[tokio::test]
+async fn why_a_recipient_is_not_known_is_logged_counted_and_remembered() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join("control")).unwrap();
+    std::fs::write(home.path().join("control/locals"), "local.test\n").unwrap();
+    let sources = Sources { store_url: Some("memory:".to_owned()), ..Sources::default() };
+    let state = State::load(&sources, &Registry::builtin(), None).unwrap();
+    let state = State { lookup: store(), locals: Locals::new(home.path().to_owned(), None), ..state };
+    let daemon = Daemon { state: ArcSwap::from_pointee(state), ..crate::daemon::tests::daemon() };
+    let ask = async |account: &[u8]| {
+        let asked = request(&[(1, account), (2, b"local.test"), (4, b"")]);
+        let by = Deadline::after(Duration::from_secs(20));
+        recipient(&daemon, &daemon.state.load_full(), &asked, by).await
+    };
+    let counted = || daemon.metrics.render(&[]).contains("errors_total{why=\"misconfigured\"} 1");
+    assert_eq!(ask(b"iain").await, stranger("iain", "local.test"));
+    assert!(!counted());
+    assert_eq!(ask(b"root").await, LATER, "a row that rule K3 refuses");
+    assert!(counted());
+    assert_eq!(daemon.overdue.counts(), (1, 0));
+    daemon.overdue.answered(b"cvm-lookup root@local.test");
+    assert_eq!(daemon.overdue.counts(), (0, 0), "it was remembered as the question that it is");
 }

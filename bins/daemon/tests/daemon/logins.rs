@@ -113,7 +113,7 @@ fn cvm_is_answered_on_separate_sockets() {
     let said = ask(&lookup, request);
     assert_eq!(said[..8], *b"\x00\x00\x01\x04iain");
     assert_eq!(ask(&auth, request)[0], 100, "a lookup is no login");
-    assert_eq!(ask(&lookup, b"\x02\x00\x01\x06nosuch\x02\x0cvirtual.test\x00")[0], 100);
+    assert_eq!(ask(&lookup, b"\x02\x00\x01\x06nosuch\x02\x0cvirtual.test\x04\x00\x00")[0], 100);
     assert_eq!(ask(&auth, b"\x02\x00\x01\x04iain\x03\x0dcanary-secret\x00")[..8], *b"\x00\x00\x01\x04iain");
     assert_eq!(ask(&auth, b"\x02\x00\x01\x04iain\x03\x05wrong\x00")[0], 100);
     assert_eq!(ask(&auth, b"\x01garbage\x00")[0], 2);

@@ -89,7 +89,6 @@ fn postfix_is_told_what_its_maps_can_hold() {
         ("virtual_mailbox", "mixed@virtual.test", "OK /home/mail/iain/Copy/"),
         ("virtual_mailbox", "work@virtual.test", "NOTFOUND "),
         ("virtual_mailbox", "nosuch@virtual.test", "NOTFOUND "),
-        ("virtual_mailbox", "nosuch@local.test", "NOTFOUND "),
         ("virtual_alias", "work@virtual.test", "OK iain@work.test"),
         ("virtual_alias", "mixed@virtual.test", "OK a@b.test,mixed@virtual.test"),
         ("virtual_alias", "iain@virtual.test", "NOTFOUND "),
@@ -99,6 +98,8 @@ fn postfix_is_told_what_its_maps_can_hold() {
     ] {
         assert_eq!(site.ask(name, key), expected, "{name} {key}");
     }
+    let said = site.ask("virtual_mailbox", "nosuch@local.test");
+    assert!(said.starts_with("TEMP ") && said.contains("files decide"), "{said}");
     let said = site.ask("virtual_mailbox", "prog@virtual.test");
     assert!(said.starts_with("TEMP ") && said.contains("program"), "{said}");
     let said = site.ask("virtual_mailbox", "odd@virtual.test");
@@ -113,6 +114,46 @@ fn locals_are_read_again_while_it_runs() {
     std::fs::write(site.path("qmail/control/locals"), "local.test\nvirtual.test\n").unwrap();
     std::thread::sleep(std::time::Duration::from_millis(1500));
     assert_eq!(site.ask("recipient", "nosuch@virtual.test"), "OK possible");
+}
+
+#[test]
+fn the_administrators_line_in_virtualdomains_wins() {
+    let site = Site::new("");
+    std::fs::write(site.path("qmail/control/virtualdomains"), "nosuch@virtual.test:shop\nby.test:bob\n").unwrap();
+    let _daemon = site.start();
+    for (address, expected) in [
+        ("nosuch@virtual.test", "OK possible"),
+        ("nosuch2@virtual.test", "NOTFOUND "),
+        ("x@by.test", "OK possible"),
+        ("x@elsewhere.test", "OK not-ours"),
+    ] {
+        assert_eq!(site.ask("recipient", address), expected, "{address}");
+    }
+    assert_eq!(site.ask("virtual_mailbox", "x@by.test"), "OK /home/mail/bob/Maildir/");
+}
+
+#[test]
+fn control_files_that_hang_are_temporary_and_nobody_else_waits() {
+    let site = Site::new("");
+    let text = std::fs::read_to_string(site.path("conf.toml")).unwrap();
+    std::fs::write(site.path("conf.toml"), text.replacen("[store]\n", "[store]\ndeadline = \"1s\"\n", 1)).unwrap();
+    let mut daemon = site.start();
+    assert!(site.ask("getpw", "iain").starts_with("OK "));
+    let threads = || std::fs::read_dir(format!("/proc/{}/task", daemon.pid())).unwrap().count();
+    let before = threads();
+    let path = site.path("qmail/control/virtualdomains");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut clients: Vec<_> = (0..20).map(|_| site.connect()).collect();
+    let mut question = Vec::new();
+    socketmap::write_question(&mut question, "recipient", b"iain@virtual.test");
+    clients.iter_mut().for_each(|client| client.send(&question));
+    assert!(site.ask("getpw", "iain").starts_with("OK "));
+    for client in &mut clients {
+        let said = String::from_utf8(client.frame().unwrap()).unwrap();
+        assert!(said.starts_with("TIMEOUT "), "{said}");
+    }
+    assert!(threads() < before + 10, "{} threads, {before} before", threads());
+    assert_eq!(daemon.stop(), Some(0), "and it ends");
 }
 
 /// The key of a question for the delivery of `user` and `ext`.

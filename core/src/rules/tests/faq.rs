@@ -1,12 +1,14 @@
 //! The FAQ's own examples, rule by rule.
 
 use super::tables::{Tables, cell};
+use crate::control::Control;
 use crate::getpw::Owner;
 use crate::key::Host;
 use crate::rules::{Accepted, Delivery, Explain, Getpw, Login, NO_MAILBOX, Outcome, Verdict};
 use crate::settings::{
     LoginBy, RcpthostsOnly, RemovedHost, RuleSettings, SuspendedMail, UnknownVirtual, VirtualPatterns,
 };
+use std::sync::Arc;
 
 fn faq() -> Tables {
     Tables::default()
@@ -36,7 +38,8 @@ fn getpw(tables: &Tables, local: &str, settings: &RuleSettings) -> String {
 
 fn explain(tables: &Tables, address: &str, settings: &RuleSettings) -> Result<Outcome, &'static str> {
     let locals = Some(vec![Host::new(b"mail.test").unwrap()]);
-    let question = Explain { address: address.as_bytes().to_vec(), locals, alias_home: b"/var/qmail/alias".to_vec() };
+    let control = Arc::new(Control { locals, ..Control::default() });
+    let question = Explain { address: address.as_bytes().to_vec(), control, alias_home: b"/var/qmail/alias".to_vec() };
     tables.decide(question, settings, true).map_err(|bad| bad.rule)
 }
 

@@ -12,6 +12,7 @@ use crate::settings::{RcpthostsOnly, RemovedHost, RuleSettings, UnknownVirtual, 
 use crate::virtuals::VirtualRow;
 use proptest::prelude::*;
 use proptest::sample::select;
+use std::sync::Arc;
 
 const NAMES: [&str; 12] = ["a", "A", "b", "a-b", "a-b-a", "-a", "forward", "postmaster", "alias", "a-", "=h=-a", "ï"];
 const USERS: [&str; 11] = ["", "a", "b", "B", "a-b", "%", "a%", "_", "a\\_", "postmaster", "forward"];
@@ -91,7 +92,7 @@ proptest! {
 
     #[test]
     fn explain_ends_and_agrees_with_itself_whatever_else_comes_back(tables in tables(), local in local(), settings in settings()) {
-        let question = Explain { address: format!("{local}@h").into_bytes(), locals: None, alias_home: b"/a".to_vec() };
+        let question = Explain { address: format!("{local}@h").into_bytes(), control: Arc::default(), alias_home: b"/a".to_vec() };
         let ours = tables.decide(question.clone(), &settings, false).map_err(|bad| bad.rule);
         prop_assert_eq!(ours, tables.decide(question, &settings, true).map_err(|bad| bad.rule));
     }

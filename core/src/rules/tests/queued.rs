@@ -1,9 +1,11 @@
 //! What qmail-local and SMTP are told.
 
 use super::tables::Tables;
+use crate::control::{Control, VirtualDomains};
 use crate::key::Host;
-use crate::rules::{Deliver, Delivery, NO_MAILBOX, Recipient, RecipientStanding};
-use crate::settings::{RuleSettings, SuspendedMail};
+use crate::rules::{Deliver, Delivery, Explain, NO_MAILBOX, Recipient, RecipientStanding, Route, Verdict};
+use crate::settings::{RemovedHost, RuleSettings, SuspendedMail};
+use std::sync::Arc;
 
 fn tables() -> Tables {
     Tables::default()
@@ -105,11 +107,18 @@ fn magic_forwarding_and_suspension_are_honoured() {
     }
 }
 
+/// mail.test is local; and these lines of control/virtualdomains.
+fn control(lines: &[(&str, &str)]) -> Arc<Control> {
+    let line = |(key, prepend): &(&str, &str)| (key.as_bytes().to_vec(), prepend.as_bytes().to_vec());
+    let virtual_domains: VirtualDomains = lines.iter().map(line).collect();
+    Arc::new(Control { locals: Some(vec![Host::new(b"mail.test").unwrap()]), virtual_domains })
+}
+
 #[test]
 fn a_recipient_is_unknown_only_if_it_would_bounce() {
-    let locals = Some(vec![Host::new(b"mail.test").unwrap()]);
+    let control = control(&[]);
     let ask = |address: &str| {
-        let question = Recipient { address: address.into(), locals: locals.clone() };
+        let question = Recipient { address: address.into(), control: Arc::clone(&control) };
         tables().decide(question, &RuleSettings::default(), true).unwrap()
     };
     use RecipientStanding::{NotOurs, Possible, Unknown};
@@ -127,4 +136,62 @@ fn a_recipient_is_unknown_only_if_it_would_bounce() {
     ] {
         assert_eq!(ask(address), want, "{address}");
     }
+}
+
+#[test]
+fn the_administrators_lines_in_virtualdomains_come_before_rows() {
+    use RecipientStanding::{NotOurs, Possible, Unknown};
+    let ask_of = |lines: &[(&str, &str)], address: &str, settings: &RuleSettings| {
+        let question = Recipient { address: address.into(), control: control(lines) };
+        tables().decide(question, settings, true).map_err(|bad| bad.rule)
+    };
+    let ask = |lines: &[(&str, &str)], address: &str| ask_of(lines, address, &RuleSettings::default());
+    let ours = ("bar.com", "=bar.com=");
+    for (lines, address, want) in [
+        // Our own lines change nothing.
+        (&[ours][..], "info@bar.com", Possible),
+        (&[ours], "Nobody@Bar.com", Unknown),
+        (&[(".wild.test", "=.wild.test=")], "sales@a.wild.test", Possible),
+        (&[(".wild.test", "=.wild.test=")], "nobody@a.wild.test", Unknown),
+        (&[("info@bar.com", "=bar.com=")], "info@bar.com", Possible),
+        // The administrator's: a system user or the alias user, a mailbox, a host by another name, another machine.
+        (&[ours, ("nobody@bar.com", "shop")], "nobody@BAR.com", Possible),
+        (&[ours, ("nobody@bar.com", "shop")], "other@bar.com", Unknown),
+        (&[("bar.com", "bob")], "nobody@bar.com", Possible),
+        (&[(".com", "bob")], "nobody@bar.com", Possible),
+        (&[("", "bob")], "nobody@bar.com", Possible),
+        (&[ours, ("", "bob")], "nobody@bar.com", Unknown),
+        (&[("other.test", "=bar.com=")], "nobody@other.test", Unknown),
+        (&[("other.test", "=bar.com=")], "info@other.test", Possible),
+        (&[("bar.com", "")], "info@bar.com", NotOurs),
+        // Local beats virtual, and a host without a line is as it would be without the file.
+        (&[("mail.test", "")], "iain@mail.test", Possible),
+        (&[("x.test", "bob")], "nobody@bar.com", Unknown),
+        (&[("x.test", "bob")], "x@elsewhere.org", NotOurs),
+    ] {
+        assert_eq!(ask(lines, address), Ok(want), "{lines:?} {address}");
+    }
+    // A line that is left of a host without rows: as its delivery, deferred or bounced.
+    let left = [("gone.test", "=gone.test=")];
+    assert_eq!(ask(&left, "x@gone.test"), Err("V5"));
+    let bounce = RuleSettings { removed_host: RemovedHost::Bounce, ..RuleSettings::default() };
+    assert_eq!(ask_of(&left, "x@gone.test", &bounce), Ok(Unknown));
+}
+
+#[test]
+fn explain_follows_the_lines_of_virtualdomains() {
+    let explain = |lines: &[(&str, &str)], address: &str| {
+        let question = Explain { address: address.into(), control: control(lines), alias_home: b"/a".to_vec() };
+        tables().decide(question, &RuleSettings::default(), true).unwrap()
+    };
+    let outcome = explain(&[("bar.com", "bob")], "nobody@bar.com");
+    assert_eq!(outcome.verdict, Verdict::Files);
+    assert!(
+        matches!(&outcome.route, Some(Route::Mailbox { mailbox, ext, .. })
+        if mailbox.username.as_str() == "bob" && ext == b"nobody"),
+        "{outcome:?}"
+    );
+    let outcome = explain(&[("sales@bar.com", "Shop")], "Sales@Bar.com");
+    assert_eq!(outcome.route, Some(Route::Stock { local: b"Shop-Sales".to_vec() }), "cases stay as they are");
+    assert_eq!(explain(&[("bar.com", "")], "info@bar.com").verdict, Verdict::NotOurs);
 }

@@ -11,6 +11,7 @@ use qmail_lookup_core::getpw::Owner;
 use qmail_lookup_core::rules::{Accepted, Delivery, Explain, Getpw, Route};
 use qmail_lookup_core::{AuthAnswer, Change, Secret, Table, TableOptions, Username};
 use serde_json::json;
+use std::sync::Arc;
 
 /// A question, and the FAQ's sentence that it is about.
 enum Ask {
@@ -108,8 +109,11 @@ async fn answer(session: &Session, ask: &Ask) -> Result<(String, String), Failur
             (format!("getpw {local}"), decision)
         }
         Ask::Explain(address) => {
-            let question =
-                Explain { address: address.as_bytes().to_vec(), locals: None, alias_home: session.alias_home() };
+            let question = Explain {
+                address: address.as_bytes().to_vec(),
+                control: Arc::default(),
+                alias_home: session.alias_home(),
+            };
             let decision = match lookup.decide(question, session.by).await {
                 Err(error) => format!("temporary: {}", error.what()),
                 Ok(outcome) => {

@@ -73,7 +73,7 @@ async fn a_login_speaks_for_its_address_and_for_its_own_mailbox_there() {
 #[tokio::test(start_paused = true)]
 async fn without_an_address_only_the_name_counts() {
     let (delays, now) = (Delays::new(), Instant::now());
-    let all = Origin::of(b"", b"cvm");
+    let all = Origin::Account(b"cvm".to_vec(), 1);
     for n in 0..100_u8 {
         assert_eq!(delays.refused(&all, delays.who(&[n]), now), NONE);
     }

@@ -240,3 +240,24 @@ async fn a_weak_hash_is_replaced_after_a_login_if_that_is_wanted() {
     assert!(stored(&store).await.starts_with("$6$"));
     assert!(matches!(ask(&gate, &lookup, &on, attempt("weak", "sesame", "")).await.0, Reply::Ok(_)));
 }
+
+/// The end of the daemon waits for it: a hash that was written is read back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hash_that_is_being_replaced_is_finished_and_none_is_begun_after() {
+    let rows = vec![mailbox("weak", "sesame", "Password", "N"), mailbox("late", "sesame", "Password", "N")];
+    let store: Arc<dyn Backend> = Arc::new(Memory::new(rows, Arc::default()));
+    let (gate, lookup) = (Arc::new(Gate::new(2)), Lookup::of(&store, Arc::default()));
+    let on = AuthSettings { rehash: Rehash::Sha512, ..settings(LoginBy::Username) };
+    assert!(matches!(ask(&gate, &lookup, &on, attempt("weak", "sesame", "")).await.0, Reply::Ok(_)));
+    gate.finish().await;
+    assert!(matches!(ask(&gate, &lookup, &on, attempt("late", "sesame", "")).await.0, Reply::Ok(_)));
+    gate.finish().await;
+    let names = ["weak", "late"].map(|name| Username::new(name.as_bytes()).unwrap());
+    let by = Deadline::after(Duration::from_secs(5));
+    let mut strong = Vec::new();
+    for name in names {
+        let row = store.credentials().unwrap().credentials(&[name], by).await.unwrap();
+        strong.push(row[0].password.as_ref().unwrap().expose().starts_with(b"$6$"));
+    }
+    assert_eq!(strong, [true, false]);
+}

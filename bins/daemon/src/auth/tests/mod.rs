@@ -3,6 +3,7 @@
 mod audit;
 mod delay;
 mod login;
+mod places;
 mod sharing;
 mod slots;
 pub(crate) mod store;

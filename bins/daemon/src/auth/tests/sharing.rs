@@ -1,6 +1,6 @@
 //! Slots are shared fairly: who guesses passwords slows down nobody but himself.
 
-use super::super::slots::LINE_MAX;
+use super::super::places::LINE_MAX;
 use super::store::mailbox;
 use super::*;
 use qmail_lookup_backends::memory::Memory;

@@ -1,14 +1,14 @@
 //! The lines of `slots.rs`.
 
 use super::super::origin::Origin;
-use super::super::slots::{LINE_MAX, Slot, Slots, Ticket, WAITING_MAX};
+use super::super::slots::{Slot, Slots, Ticket};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
 fn from(n: u8) -> Origin {
-    Origin::of(format!("192.0.2.{n}").as_bytes(), b"")
+    Origin::V4([192, 0, 2, n].into())
 }
 
 fn later() -> Instant {
@@ -16,7 +16,7 @@ fn later() -> Instant {
 }
 
 async fn slot(slots: &Arc<Slots>, origin: &Origin) -> Slot {
-    slots.enter(origin).unwrap().wait(later()).await.unwrap()
+    slots.enter(origin).wait(later()).await.unwrap()
 }
 
 /// Waits in a task, and then writes its name down and lets the slot go.
@@ -39,7 +39,7 @@ async fn lines_take_turns_and_each_is_first_come_first_served() {
     let held = slot(&slots, &from(9)).await;
     let log = Arc::default();
     for (n, name) in [(1, "a1"), (1, "a2"), (1, "a3"), (2, "b1"), (3, "c1"), (2, "b2")] {
-        wait_and_note(slots.enter(&from(n)).unwrap(), name.to_owned(), &log);
+        wait_and_note(slots.enter(&from(n)), name.to_owned(), &log);
         settle().await;
     }
     assert_eq!(slots.load(), (6, 1));
@@ -50,39 +50,21 @@ async fn lines_take_turns_and_each_is_first_come_first_served() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_line_has_an_end_and_others_do_not_see_it() {
-    let slots = Slots::new(2);
-    let _held = (slot(&slots, &from(1)).await, slot(&slots, &from(1)).await);
-    let waiting: Vec<_> = (0..LINE_MAX).map(|_| slots.enter(&from(1)).unwrap()).collect();
-    assert!(slots.enter(&from(1)).is_none());
-    assert!(slots.enter(&from(2)).is_some());
-    drop(waiting);
-    assert!(slots.enter(&from(1)).is_some());
-}
-
-#[tokio::test(start_paused = true)]
-async fn when_all_is_full_the_longest_line_makes_room() {
+async fn whoever_has_no_address_has_no_more_turns_by_having_many_names() {
     let slots = Slots::new(1);
-    let held = slot(&slots, &from(0)).await;
+    let held = slot(&slots, &from(9)).await;
     let log = Arc::default();
-    let lines = u8::try_from(WAITING_MAX / LINE_MAX).unwrap();
-    for n in 1..=lines {
-        for _ in 0..LINE_MAX {
-            wait_and_note(slots.enter(&from(n)).unwrap(), "x".to_owned(), &log);
-        }
+    for n in 1..=20 {
+        wait_and_note(slots.enter(&Origin::Account(b"cvm".to_vec(), n)), format!("n{n}"), &log);
+        settle().await;
     }
+    wait_and_note(slots.enter(&from(1)), "a".to_owned(), &log);
     settle().await;
-    assert_eq!(slots.load(), (WAITING_MAX, 1));
-    let honest = wait_and_note(slots.enter(&from(200)).unwrap(), "honest".to_owned(), &log);
-    settle().await;
-    assert_eq!(slots.load(), (WAITING_MAX, 1), "still bounded");
-    assert_eq!(*log.lock().unwrap(), ["-x"], "somebody else was sent away");
-    assert!(slots.enter(&from(1)).is_none() || slots.enter(&from(2)).is_none(), "a long line gets nothing by it");
     drop(held);
-    honest.await.unwrap();
     settle().await;
-    assert_eq!(log.lock().unwrap().iter().filter(|name| *name == "-x").count(), 1);
-    assert_eq!(slots.load(), (0, 0));
+    let order = log.lock().unwrap().clone();
+    assert_eq!(order[..3], ["n1", "a", "n2"]);
+    assert_eq!((order.len(), slots.load()), (21, (0, 0)));
 }
 
 #[tokio::test(start_paused = true)]
@@ -90,14 +72,14 @@ async fn whoever_is_late_or_gone_leaves_no_hole() {
     let slots = Slots::new(1);
     let held = slot(&slots, &from(9)).await;
     let begun = Instant::now();
-    assert!(slots.enter(&from(1)).unwrap().wait(begun + Duration::from_secs(3)).await.is_none());
+    assert!(slots.enter(&from(1)).wait(begun + Duration::from_secs(3)).await.is_none());
     assert_eq!(begun.elapsed().as_secs(), 3);
     assert_eq!(slots.load(), (0, 1));
 
     let log = Arc::default();
-    let gone = wait_and_note(slots.enter(&from(1)).unwrap(), "gone".to_owned(), &log);
-    let called = wait_and_note(slots.enter(&from(1)).unwrap(), "called".to_owned(), &log);
-    wait_and_note(slots.enter(&from(1)).unwrap(), "next".to_owned(), &log);
+    let gone = wait_and_note(slots.enter(&from(1)), "gone".to_owned(), &log);
+    let called = wait_and_note(slots.enter(&from(1)), "called".to_owned(), &log);
+    wait_and_note(slots.enter(&from(1)), "next".to_owned(), &log);
     settle().await;
     gone.abort();
     settle().await;
@@ -108,8 +90,8 @@ async fn whoever_is_late_or_gone_leaves_no_hole() {
     settle().await;
     assert_eq!(*log.lock().unwrap(), ["next"]);
     assert_eq!(slots.load(), (0, 0));
-    drop(slots.enter(&from(1)).unwrap());
-    assert_eq!(slots.load(), (0, 0), "a place that was never used is given back");
+    drop(slots.enter(&from(1)));
+    assert_eq!(slots.load(), (0, 0), "a wish that was never used is given up");
 }
 
 #[tokio::test(start_paused = true)]
@@ -128,9 +110,9 @@ async fn there_may_be_more_slots_or_fewer_at_any_time() {
     slots.resize(0);
     let patience = Duration::from_millis(5);
     drop(first);
-    assert!(slots.enter(&from(2)).unwrap().wait(Instant::now() + patience).await.is_none(), "one is used, one is all");
+    assert!(slots.enter(&from(2)).wait(Instant::now() + patience).await.is_none(), "one is used, one is all");
     drop(second);
-    assert!(slots.enter(&from(2)).unwrap().wait(Instant::now() + patience).await.is_some());
+    assert!(slots.enter(&from(2)).wait(Instant::now() + patience).await.is_some());
     assert_eq!(slots.load(), (0, 0));
 }
 
@@ -147,8 +129,9 @@ async fn no_slot_is_lost_or_doubled() {
         let work = work % 20;
         let (slots, held) = (Arc::clone(&slots), Arc::clone(&held));
         let task = tokio::spawn(async move {
-            let Some(ticket) = slots.enter(&origin) else { return };
-            let Some(slot) = ticket.wait(Instant::now() + Duration::from_millis(patience)).await else { return };
+            let Some(slot) = slots.enter(&origin).wait(Instant::now() + Duration::from_millis(patience)).await else {
+                return;
+            };
             struct Leave(Arc<Mutex<(usize, usize)>>);
             impl Drop for Leave {
                 fn drop(&mut self) {
