@@ -30,10 +30,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Remembers keys that were found, and refuses every "none" while most of them are gone. Keys stay in memory only.
 pub struct Sampled {
     inner: Arc<dyn Backend>,
-    mailbox: Arc<Track<Username>>,
-    alias: Arc<Track<AliasKey>>,
-    virtuals: Arc<Track<VirtualKey>>,
-    rcpthosts: Arc<Track<Host>>,
+    mailbox: Track<Username>,
+    alias: Track<AliasKey>,
+    virtuals: Track<VirtualKey>,
+    rcpthosts: Track<Host>,
     alarm: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
@@ -54,7 +54,8 @@ impl Sampled {
     }
 
     /// Wraps `inner`, which takes the place of the stores that these serve, each for its own tables: what was found there
-    /// has to be found here, and what is not believed stays so.
+    /// has to be found here, and what is not believed stays so. It takes their place with the first question that is put
+    /// to it; from then on theirs that are under way still have no answer that they should not have, and teach nothing.
     #[must_use]
     pub fn following(
         inner: Arc<dyn Backend>,
@@ -64,14 +65,14 @@ impl Sampled {
     ) -> Self {
         let mut new = Self::new(inner);
         if let Some(before) = mailbox {
-            new.mailbox = Arc::clone(&before.mailbox);
+            new.mailbox = before.mailbox.following();
         }
         if let Some(before) = alias {
-            new.alias = Arc::clone(&before.alias);
+            new.alias = before.alias.following();
         }
         if let Some(before) = virtuals {
-            new.virtuals = Arc::clone(&before.virtuals);
-            new.rcpthosts = Arc::clone(&before.rcpthosts);
+            new.virtuals = before.virtuals.following();
+            new.rcpthosts = before.rcpthosts.following();
         }
         new
     }
@@ -79,10 +80,10 @@ impl Sampled {
     fn with_pause(inner: Arc<dyn Backend>, pause: Duration) -> Self {
         Self {
             inner,
-            mailbox: Arc::new(Track::new(pause)),
-            alias: Arc::new(Track::new(pause)),
-            virtuals: Arc::new(Track::new(pause)),
-            rcpthosts: Arc::new(Track::new(pause)),
+            mailbox: Track::new(pause),
+            alias: Track::new(pause),
+            virtuals: Track::new(pause),
+            rcpthosts: Track::new(pause),
             alarm: OnceLock::new(),
         }
     }
@@ -113,8 +114,17 @@ impl Sampled {
         let _ = self.alarm.set(Box::new(act));
     }
 
+    /// Called before each question.
+    fn take_place(&self) {
+        self.mailbox.take_place();
+        self.alias.take_place();
+        self.virtuals.take_place();
+        self.rcpthosts.take_place();
+    }
+
     /// Puts the question, and hands its answer out if each key has a row or a "none" is believed.
     async fn pass<K: Key>(&self, track: &Track<K>, keys: &[K], by: Deadline) -> Result<Vec<K::Row>, LookupError> {
+        self.take_place();
         let rows = K::ask(&*self.inner, keys, by).await?;
         let (mut missing, mut suspicious) = (false, false);
         for chunk in keys.chunks(KEYS_PER_STATEMENT) {
@@ -251,6 +261,7 @@ impl Authenticator for Sampled {
         let Some(inner) = self.inner.authenticator() else {
             return Err(LookupError::new(ErrorKind::Misconfigured, self.inner.place(), "this store knows no logins"));
         };
+        self.take_place();
         let answer = inner.authenticate(who, offered, by).await?;
         let unknown = answer == AuthAnswer::Refused(Refusal::Unknown);
         let suspicious = self.mailbox.note(std::slice::from_ref(who), u64::from(!unknown));
@@ -274,7 +285,8 @@ crate::layer::layer! { Sampled {
 
     /// Asked where a key is unusable, so that nothing else stands behind that "none".
     async fn any_mailbox(&self, by: Deadline) -> Result<bool, LookupError> {
-        self.believe::<Username>(None, by).await?;
+        self.take_place();
+        self.believe(self.mailbox.is_replaced().then_some(&self.mailbox), by).await?;
         self.inner.any_mailbox(by).await
     }
 

@@ -22,7 +22,7 @@ pub fn control(qmail: &Path) -> Result<Control, Error> {
 ///
 /// # Errors
 /// If a file is there and cannot be read. The error names it.
-pub fn locals(qmail: &Path) -> Result<Option<Vec<Host>>, Error> {
+fn locals(qmail: &Path) -> Result<Option<Vec<Host>>, Error> {
     for name in ["locals", "me"] {
         if let Some(bytes) = content(qmail, name)? {
             return Ok(Some(hosts(&bytes)));

@@ -18,6 +18,7 @@
 pub mod alias;
 pub mod control;
 pub mod deadline;
+pub mod directories;
 pub mod error;
 pub mod getpw;
 pub mod key;

@@ -1,5 +1,7 @@
 //! Over rows in memory, edited behind the layer's back.
 
+mod following;
+
 use super::track::{SAMPLE_MIN, Track};
 use super::{PAUSE, Sampled};
 use crate::memory::Memory;

@@ -3,8 +3,8 @@
 use super::key::Key;
 use qmail_lookup_core::LookupError;
 use qmail_lookup_core::limits::KEYS_PER_STATEMENT;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Keys that are remembered: as many as one statement asks for.
@@ -29,18 +29,33 @@ const RUN: u32 = 8;
 /// A key that has been gone for so long was removed on purpose, and is forgotten.
 const REMOVED: Duration = Duration::from_secs(3600);
 
-/// One table.
+/// One table, as one store sees it. Another store that takes the place of this one goes on with what is remembered;
+/// questions that are put to this one still change nothing of it then.
 pub(super) struct Track<K> {
-    state: Mutex<State<K>>,
+    shared: Arc<Shared<K>>,
+    /// The place of the store in the row of those that took each other's place.
+    generation: u64,
+    /// True once it has taken its place.
+    in_place: AtomicBool,
     /// Held while the sample is asked for, by whoever asks.
     pub(super) turn: tokio::sync::Mutex<()>,
-    /// The same as [`State::lost`], to be read without the lock.
-    lost: AtomicBool,
+    /// The last check, and what it allowed.
+    checked: Mutex<Option<(Instant, Result<(), LookupError>)>>,
     /// Shortest time between two checks.
     pause: Duration,
 }
 
+struct Shared<K> {
+    state: Mutex<State<K>>,
+    /// The same as [`State::lost`], to be read without the lock.
+    lost: AtomicBool,
+    /// The last generation that there is.
+    last: AtomicU64,
+}
+
 struct State<K> {
+    /// Which one is serving.
+    generation: u64,
     /// The latest counted keys, the last one lowest; 1 is found.
     recent: u64,
     /// How many bits of it are in use.
@@ -49,8 +64,6 @@ struct State<K> {
     total: u32,
     sample: Vec<Entry<K>>,
     random: u64,
-    /// The last check, and what it allowed.
-    checked: Option<(Instant, Result<(), LookupError>)>,
     /// Most of the sample is gone.
     lost: bool,
 }
@@ -90,22 +103,56 @@ pub(super) struct Finding {
 
 impl<K: Key> Track<K> {
     pub(super) fn new(pause: Duration) -> Self {
-        let (turn, lost) = (tokio::sync::Mutex::new(()), AtomicBool::new(false));
-        Self { state: Mutex::new(State::new()), turn, lost, pause }
+        let (state, lost, last) = (Mutex::new(State::new(0)), AtomicBool::new(false), AtomicU64::new(0));
+        Self::of(Arc::new(Shared { state, lost, last }), 0, pause)
+    }
+
+    /// For a store that will take the place of this one's: with the first question that is put to it, as it may be
+    /// given up before.
+    pub(super) fn following(&self) -> Self {
+        let generation = self.shared.last.fetch_add(1, Ordering::Relaxed) + 1;
+        Self::of(Arc::clone(&self.shared), generation, self.pause)
+    }
+
+    fn of(shared: Arc<Shared<K>>, generation: u64, pause: Duration) -> Self {
+        let (turn, checked) = (tokio::sync::Mutex::new(()), Mutex::new(None));
+        Self { shared, generation, in_place: AtomicBool::new(false), turn, checked, pause }
     }
 
     fn lock(&self) -> MutexGuard<'_, State<K>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn checked(&self) -> MutexGuard<'_, Option<(Instant, Result<(), LookupError>)>> {
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A question is put to the store.
+    pub(super) fn take_place(&self) {
+        if !self.in_place.load(Ordering::Acquire) {
+            let mut state = self.lock();
+            state.generation = state.generation.max(self.generation);
+            self.in_place.store(true, Ordering::Release);
+        }
+    }
+
+    /// True if another store has taken the place of this one.
+    pub(super) fn is_replaced(&self) -> bool {
+        self.lock().generation > self.generation
     }
 
     /// True while most of the sample is gone.
     pub(super) fn is_lost(&self) -> bool {
-        self.lost.load(Ordering::Acquire)
+        self.shared.lost.load(Ordering::Acquire)
     }
 
-    /// Counts an answer. Bit n of `found` stands for key n, of at most 64. True if "none" has become frequent.
+    /// Counts an answer. Bit n of `found` stands for key n, of at most 64. True if "none" has become frequent, or if
+    /// nobody counts any more: then each one is suspicious.
     pub(super) fn note(&self, keys: &[K], found: u64) -> bool {
         let mut state = self.lock();
+        if state.generation > self.generation {
+            return true;
+        }
         for (n, key) in keys.iter().enumerate() {
             let found = (found >> n) & 1;
             if key.counts() {
@@ -120,20 +167,23 @@ impl<K: Key> Track<K> {
 
     /// What has to be asked before a none may be used.
     pub(super) fn due(&self, now: Instant) -> Due<K> {
-        let state = self.lock();
-        match &state.checked {
-            Some((at, allowed)) if now.saturating_duration_since(*at) < self.pause => Due::Known(allowed.clone()),
-            _ if state.sample.len() < SAMPLE_MIN => Due::Known(Ok(())),
-            _ => Due::Ask(state.sample.iter().map(|entry| entry.key.clone()).collect()),
+        let recent = |(at, _): &&(Instant, _)| now.saturating_duration_since(*at) < self.pause;
+        if let Some((_, allowed)) = self.checked().as_ref().filter(recent) {
+            return Due::Known(allowed.clone());
         }
+        let state = self.lock();
+        if state.sample.len() < SAMPLE_MIN {
+            return Due::Known(Ok(()));
+        }
+        Due::Ask(state.sample.iter().map(|entry| entry.key.clone()).collect())
     }
 
     /// The check failed: nothing is decided.
     pub(super) fn failed(&self, error: LookupError, now: Instant) {
-        self.lock().checked = Some((now, Err(error)));
+        *self.checked() = Some((now, Err(error)));
     }
 
-    /// Takes in which of the `asked` keys are there. `refusal` is for a table that is lost.
+    /// Takes in which of the `asked` keys are there. A store that was replaced learns it for itself only. `refusal` is for a table that is lost.
     pub(super) fn learn(
         &self,
         asked: &[K],
@@ -142,26 +192,29 @@ impl<K: Key> Track<K> {
         refusal: impl FnOnce(Finding) -> LookupError,
     ) -> Finding {
         let mut state = self.lock();
+        let serving = state.generation <= self.generation;
         let (mut gone, mut of) = (0, 0);
         // What was forgotten meanwhile no longer counts.
         for entry in state.sample.iter_mut().filter(|entry| asked.contains(&entry.key)) {
             of += 1;
-            if is_there(&entry.key) {
-                entry.gone = None;
-            } else {
-                gone += 1;
-                entry.gone.get_or_insert(now);
+            let there = is_there(&entry.key);
+            gone += usize::from(!there);
+            if serving {
+                entry.gone = if there { None } else { entry.gone.or(Some(now)) };
             }
         }
         let before = state.lost;
         let lost = of >= SAMPLE_MIN && if before { gone * 2 >= of } else { gone * 2 > of };
         let turn = match (before, lost) {
-            (false, true) => Turn::Lost,
-            (true, false) => Turn::Back,
+            (false, true) if serving => Turn::Lost,
+            (true, false) if serving => Turn::Back,
             _ => Turn::None,
         };
         let finding = Finding { gone, of, lost, turn };
-        state.checked = Some((now, if lost { Err(refusal(finding)) } else { Ok(()) }));
+        *self.checked() = Some((now, if lost { Err(refusal(finding)) } else { Ok(()) }));
+        if !serving {
+            return finding;
+        }
         state.lost = lost;
         if turn == Turn::Back {
             state.seen = 0;
@@ -170,28 +223,29 @@ impl<K: Key> Track<K> {
             let stays = |gone: Instant| now.saturating_duration_since(gone) < REMOVED;
             state.sample.retain(|entry| entry.gone.is_none_or(stays));
         }
-        self.lost.store(lost, Ordering::Release);
+        self.shared.lost.store(lost, Ordering::Release);
         finding
     }
 
     /// Begins anew.
     pub(super) fn forget(&self) {
         let mut state = self.lock();
-        *state = State::new();
-        self.lost.store(false, Ordering::Release);
+        *state = State::new(state.generation);
+        *self.checked() = None;
+        self.shared.lost.store(false, Ordering::Release);
     }
 }
 
 impl<K: Key> State<K> {
-    fn new() -> Self {
+    fn new(generation: u64) -> Self {
         Self {
+            generation,
             recent: 0,
             seen: 0,
             found: 0,
             total: 0,
             sample: Vec::new(),
             random: 0x9E37_79B9_7F4A_7C15,
-            checked: None,
             lost: false,
         }
     }

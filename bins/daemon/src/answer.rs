@@ -188,7 +188,7 @@ async fn rcpthosts(state: &State, host: &[u8], by: Deadline) -> Found {
 }
 
 async fn recipient(state: &State, address: &[u8], by: Deadline) -> Found {
-    let control = state.locals.hosts(by).await?;
+    let control = state.control.read(by).await?;
     let standing = state.lookup.decide(Recipient { address: address.to_vec(), control }, by).await?;
     Ok(match standing {
         // Words that mean nothing to Postfix' access tables, where OK would let mail be relayed.
@@ -223,7 +223,7 @@ async fn for_postfix(daemon: &Daemon, state: &State, name: Name, address: &[u8],
     if !postfix::is_address(address) {
         return Ok(Said::NotFound);
     }
-    let control = state.locals.hosts(by).await?;
+    let control = state.control.read(by).await?;
     let alias = daemon.system.user(state.config.rules.alias_user.as_bytes(), by).await?;
     let alias_home = alias.map(|user| user.home.clone()).unwrap_or_default();
     let outcome = state.lookup.decide(Explain { address: address.to_vec(), control, alias_home }, by).await?;

@@ -65,6 +65,7 @@ struct Inner {
 /// What one uid has, logins apart.
 struct Share {
     connections: u32,
+    permits: usize,
     questions: Arc<Semaphore>,
 }
 
@@ -78,6 +79,9 @@ pub(crate) enum Full {
     /// There are too many logins.
     Logins,
 }
+
+/// Connections for logins that only root may have.
+const FOR_ROOT: u32 = 4;
 
 /// A connection's place; dropping it makes room.
 pub(crate) struct Admitted {
@@ -122,7 +126,9 @@ impl Bounds {
         };
         // Who has its share is told so, also when others have theirs.
         if class == Class::Login {
-            if inner.open(class) >= bound {
+            // Root's flush and trust are wanted most when there are too many.
+            let kept = if uid == 0 { 0 } else { FOR_ROOT };
+            if inner.open(class) >= bound.saturating_sub(kept) {
                 return Err(Full::Logins);
             }
         } else if inner.uids.get(&uid).is_some_and(|share| share.connections >= bound) {
@@ -133,8 +139,12 @@ impl Bounds {
         }
         let questions = (class != Class::Login).then(|| {
             let permits = usize::try_from(bound).unwrap_or(1);
-            let new = || Share { connections: 0, questions: Arc::new(Semaphore::new(permits)) };
+            let new = || Share { connections: 0, permits, questions: Arc::new(Semaphore::new(permits)) };
             let share = inner.uids.entry(uid).or_insert_with(new);
+            if share.permits != permits {
+                // A HUP came. Connections that are open keep what they have.
+                *share = Share { connections: share.connections, ..new() };
+            }
             share.connections += 1;
             Arc::clone(&share.questions)
         });
@@ -231,9 +241,11 @@ mod tests {
     fn logins_are_those_of_everybody_and_have_the_bound_of_all_logins_only() {
         let bounds = bounds(64, 4);
         let held = many(&bounds, 1000, Class::Login);
-        assert_eq!(held.len(), 32);
+        assert_eq!(held.len(), 28);
         assert!(held[0].questions.is_none());
         assert_eq!(bounds.admit(1001, Class::Login).err(), Some(Full::Logins));
+        let roots = many(&bounds, 0, Class::Login);
+        assert_eq!(roots.len(), 4, "a few are kept for root's flush and trust");
         assert_eq!(bounds.logins(), 24);
         assert_eq!(many(&bounds, 1000, Class::Ordinary).len(), 4, "the uid has its own beside them");
     }
@@ -245,5 +257,15 @@ mod tests {
         assert!(bounds.admit(7, Class::Ordinary).is_err());
         bounds.set(Limits { connections: 64, per_uid: 2 });
         assert!(bounds.admit(7, Class::Ordinary).is_ok());
+    }
+
+    #[test]
+    fn a_hup_changes_the_questions_of_who_is_never_gone() {
+        let bounds = bounds(64, 1);
+        let old = bounds.admit(7, Class::Ordinary).unwrap();
+        bounds.set(Limits { connections: 64, per_uid: 9 });
+        let new = bounds.admit(7, Class::Ordinary).unwrap();
+        let permits = |admitted: &Admitted| admitted.questions.as_ref().unwrap().available_permits();
+        assert_eq!((permits(&old), permits(&new)), (1, 9));
     }
 }

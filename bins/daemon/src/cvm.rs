@@ -27,7 +27,7 @@ pub(crate) async fn recipient(daemon: &Daemon, state: &State, request: &[u8], by
         Ok(Some(request)) => [b"cvm-lookup ", &address(&request)[..]].concat(),
         _ => b"cvm-lookup".to_vec(),
     };
-    let (response, error) = match state.locals.hosts(by).await {
+    let (response, error) = match state.control.read(by).await {
         Ok(control) => lookup(&state.lookup, &control, request, by).await,
         Err(error) => (cvm::temporary(cvm::TEMPORARY, b""), Some(error)),
     };

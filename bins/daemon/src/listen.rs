@@ -1,6 +1,7 @@
 //! The files of our sockets: mode and group are set before anybody can reach them, and only what is ours is removed.
 
 use crate::exit::Failure;
+use qmail_lookup_core::directories::{Entry, Flaw, Way};
 use std::ffi::OsString;
 use std::fmt::Display;
 use std::fs::{File, Metadata, Permissions};
@@ -79,32 +80,36 @@ fn furnish(path: &Path, mode: u32, group: Option<u32>) -> std::io::Result<Metada
 }
 
 /// What qmail's programs would not like about the directory of the lookup socket: they believe a socket only where
-/// nobody but root and its owner can put one.
+/// nobody but root and its owner can put one. None if it cannot be examined, as nothing can be bound there either.
 pub(crate) fn doubt(path: &Path) -> Option<String> {
-    let directory = path.parent()?;
-    let found = std::fs::metadata(directory).ok()?;
-    let real = directory.canonicalize().ok()?;
-    for above in real.ancestors().skip(1) {
-        let Ok(held) = std::fs::metadata(above) else { continue };
-        let shared = held.mode() & 0o002 != 0 || (held.mode() & 0o020 != 0 && held.gid() != 0);
-        if shared && found.uid() != 0 {
-            let above = above.display();
-            return Some(format!(
-                "others may write to {above}, so qmail's programs do not believe a socket below it; use a directory \
-                 below /run"
-            ));
-        }
-    }
-    let loose = found.mode() & 0o022;
     let own = crate::system::own_uid();
+    let directory = std::path::absolute(path).ok()?.parent()?.to_owned();
+    // Root's programs trust no uid but the owner's that others do not trust as well.
+    let verdict = Way::follow(&directory, look).ok()?.owner(0);
     let shown = directory.display();
-    if loose != 0 {
-        return Some(format!(
+    match verdict {
+        Ok(owner) if owner == own || own == 0 => None,
+        Ok(owner) => {
+            Some(format!("{shown} belongs to uid {owner}, so qmail's programs do not believe our socket there"))
+        }
+        Err(Flaw::Writable) => Some(format!(
             "others may write to {shown}, so qmail's programs do not believe a socket there; chmod go-w {shown}"
-        ));
+        )),
+        Err(Flaw::Shared(above)) => Some(format!(
+            "others may write to {}, so qmail's programs do not believe a socket at {shown}; use a directory below /run",
+            above.display()
+        )),
+        Err(Flaw::Foreign(above, uid)) => Some(format!(
+            "{} belongs to uid {uid}, so qmail's programs do not believe a socket at {shown}; use a directory below /run",
+            above.display()
+        )),
     }
-    (found.uid() != own && found.uid() != 0)
-        .then(|| format!("{shown} belongs to uid {}, so qmail's programs do not believe our socket there", found.uid()))
+}
+
+fn look(path: &Path) -> std::io::Result<Entry> {
+    let found = std::fs::symlink_metadata(path)?;
+    let link = if found.is_symlink() { Some(std::fs::read_link(path)?) } else { None };
+    Ok(Entry { uid: found.uid(), gid: found.gid(), mode: found.mode(), link })
 }
 
 #[cfg(test)]
@@ -160,5 +165,37 @@ mod tests {
         assert_eq!(doubt(&path).is_none(), mine, "a shared directory above is no harm to root's only");
         std::fs::set_permissions(folder.path(), Permissions::from_mode(0o775)).unwrap();
         assert!(doubt(&path).unwrap().contains("others may write to"));
+        assert_eq!(doubt(&folder.path().join("no/s")), None, "bind says so");
+    }
+
+    #[test]
+    fn what_the_programs_refuse_further_up_is_named() {
+        if crate::system::own_uid() != 0 {
+            return; // another user's directory below a shared one is refused anyway
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let mode = |path: &Path, mode| std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+        let below = folder.path().join("below");
+        let path = below.join("s");
+        std::fs::create_dir(&below).unwrap();
+        mode(&below, 0o755);
+        mode(folder.path(), 0o777);
+        assert!(doubt(&path).unwrap().contains(&format!("others may write to {},", folder.path().display())));
+        mode(folder.path(), 0o755);
+        lchown(&below, Some(65_534), None).unwrap();
+        assert_eq!(doubt(&path), None, "the daemon's directory in root's");
+        lchown(&below, Some(0), None).unwrap();
+        lchown(folder.path(), Some(65_533), None).unwrap();
+        assert!(doubt(&path).unwrap().contains("others may write to"), "anybody could be first to make it");
+        let home = tempfile::tempdir().unwrap();
+        let third = home.path().join("third");
+        std::fs::create_dir_all(third.join("below")).unwrap();
+        lchown(&third, Some(65_533), None).unwrap();
+        assert!(doubt(&third.join("below/s")).unwrap().contains(&format!("{} belongs to uid 65533", third.display())));
+        let link = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(home.path(), link.path().join("in")).unwrap();
+        assert_eq!(doubt(&link.path().join("in/s")), None, "only root can make that link");
+        mode(link.path(), 0o1777);
+        assert!(doubt(&link.path().join("in/s")).unwrap().contains("others may write to"));
     }
 }

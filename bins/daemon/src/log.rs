@@ -44,7 +44,9 @@ pub(crate) fn start(format: LogFormat, level: LogLevel) -> Result<(Level, Unwrit
     // Not by std's handle: whoever writes by that waits for the thread.
     let out = File::from(std::io::stderr().as_fd().try_clone_to_owned()?);
     // Whatever the level is.
-    let tell = |_: &Queue, lost| tracing::error!(lost, "the log was not read for a time: lines were lost");
+    let tell = |_: &Queue, lost| {
+        tracing::error!(lost, "the log was not read or could not be written for a time: lines were lost");
+    };
     let queue = Queue::start(out, tell)?;
     let (filter, handle) = reload::Layer::new(filter(level));
     let plain = tracing_subscriber::fmt::layer().with_writer(Lines(Arc::clone(&queue))).log_internal_errors(false);

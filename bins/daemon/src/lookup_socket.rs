@@ -44,6 +44,7 @@ pub(crate) async fn serve(daemon: &Daemon, mut stream: UnixStream, peer: Peer, a
                     if first.is_none() && answers.is_empty() {
                         first = Some(answer);
                     } else {
+                        answers.extend(first.take());
                         answers.push_back(answer);
                     }
                 }
@@ -217,5 +218,31 @@ mod tests {
         let (seen, took) = served(b"7:nosuch ,hello,7:nosuch ,", false);
         assert_eq!(seen, b"33:PERM no question is called nosuch,20:PERM not a netstring,");
         assert!(took < FRAME, "{took:?}");
+    }
+
+    #[test]
+    fn a_question_that_hangs_keeps_none_behind_it_from_being_asked() {
+        run(async {
+            tokio::time::pause();
+            let daemon = daemon();
+            let (ours, mut theirs) = UnixStream::pair().unwrap();
+            let admitted = daemon.bounds.admit(0, crate::bounds::Class::Privileged).unwrap();
+            // The first needs the second's turn of the uid's questions, so that it hangs until the deadline.
+            let semaphore = admitted.questions.as_deref().unwrap();
+            let held = semaphore.acquire_many(u32::try_from(semaphore.available_permits()).unwrap()).await.unwrap();
+            theirs.write_all(b"13:mailbox hangs,7:nosuch ,").await.unwrap();
+            theirs.shutdown().await.unwrap();
+            let peer = Peer { uid: 0, gid: 0, pid: 1 };
+            let metrics = || daemon.metrics.render(&[]);
+            let asked = r#"question="unknown",verdict="perm"} 1"#;
+            let mut seen = Vec::new();
+            tokio::join!(serve(&daemon, ours, peer, &admitted), async {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                assert!(metrics().contains(asked), "the second was not asked: {}", metrics());
+                drop(held);
+                theirs.read_to_end(&mut seen).await.unwrap();
+            });
+            assert!(seen.ends_with(b"33:PERM no question is called nosuch,"), "{}", String::from_utf8_lossy(&seen));
+        });
     }
 }

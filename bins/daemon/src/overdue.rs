@@ -34,7 +34,7 @@ pub(crate) struct Overdue {
 #[derive(Default)]
 struct Waiting {
     troubles: HashMap<Box<str>, Trouble>,
-    /// The last question that ran into each: once it is answered, that trouble is over.
+    /// The last question that ran into each: once it is answered, or runs into another one, that trouble is over.
     questions: HashMap<Box<[u8]>, Box<str>>,
 }
 
@@ -106,6 +106,10 @@ impl Waiting {
     fn failed(&mut self, question: &[u8], words: &str, lifetime: Duration, now: Instant) -> Option<Alarm> {
         if self.troubles.get(words).is_some_and(|known| known.is_old(now)) {
             self.forget(words);
+        }
+        // Whoever runs into something else is past what it ran into before, as if it had been answered.
+        if let Some(earlier) = self.questions.get(question).filter(|earlier| ***earlier != *words).cloned() {
+            self.forget(&earlier);
         }
         if !self.troubles.contains_key(words) && self.troubles.len() >= TROUBLES {
             self.make_room(now);
@@ -220,14 +224,27 @@ mod tests {
     }
 
     #[test]
-    fn a_question_that_runs_into_something_else_leaves_the_first_trouble_to_time() {
+    fn a_question_that_runs_into_something_else_is_past_the_first_trouble() {
         let (overdue, start) = (Overdue::default(), Instant::now());
         overdue.failed_at(b"getpw bob", BOB, WEEK, start);
         overdue.failed_at(b"getpw bob", EVE, WEEK, start + HOUR);
-        overdue.answered(b"getpw bob");
         assert_eq!(overdue.counts_at(start + HOUR), (1, 0));
-        assert_eq!(overdue.counts_at(start + DAY), (0, 0));
+        overdue.answered(b"getpw bob");
+        assert_eq!(overdue.counts_at(start + HOUR), (0, 0));
         assert_eq!(overdue.waiting().questions.len(), 0);
+        assert_eq!(overdue.failed_at(b"getpw bob", BOB, WEEK, start + HOUR * 2), None, "counted from now on");
+    }
+
+    #[test]
+    fn a_trouble_that_another_question_ran_into_since_stays() {
+        let (overdue, start) = (Overdue::default(), Instant::now());
+        overdue.failed_at(b"getpw bob", BOB, WEEK, start);
+        overdue.failed_at(b"getpw bob-x", BOB, WEEK, start);
+        overdue.failed_at(b"getpw bob", EVE, WEEK, start);
+        overdue.answered(b"getpw bob");
+        assert_eq!(overdue.counts_at(start), (1, 0));
+        let alarm = overdue.failed_at(b"getpw bob", BOB, WEEK, start + HOUR);
+        assert_eq!(alarm, Some(Alarm { since: HOUR, times: 3 }));
     }
 
     #[test]

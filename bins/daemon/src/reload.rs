@@ -7,6 +7,10 @@ use crate::state::State;
 use qmail_lookup_backends::registry::Registry;
 use qmail_lookup_config::{self as config, Config, DaemonSettings, Sources, Warning};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Time for files and for the system's users. A directory behind them may hang.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is needed to read the configuration again.
 pub(crate) struct Reload {
@@ -21,7 +25,8 @@ impl Reload {
         let (reading, old) = (Arc::clone(self), daemon.state.load_full());
         let before = Arc::clone(&old);
         let read = move || State::load(&reading.sources, &reading.registry, Some(&before));
-        let read = tokio::task::spawn_blocking(read).await;
+        let read = tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(read)).await;
+        let Ok(read) = read else { return refused(daemon, "the system does not say in time who its users are") };
         let new = match read {
             Ok(Ok(new)) => new,
             Ok(Err(error)) => return refused(daemon, &error.to_string()),

@@ -3,7 +3,7 @@
 use crate::auth::{self, Attempt};
 use crate::cvm;
 use crate::daemon::{Daemon, GENERIC, NOT_ALLOWED};
-use crate::frame::{self, FRAME, IDLE, write_all};
+use crate::frame::{self, FRAME, write_all};
 use crate::metrics::Cut;
 use crate::peer::Peer;
 use crate::state::State;
@@ -14,29 +14,22 @@ use qmail_lookup_core::{Deadline, Secret};
 use tokio::net::UnixStream;
 use zeroize::Zeroizing;
 
-/// Reads the one question of a connection; `None` if there is none, and then the connection ends without a reply.
+/// Reads the one question of a connection, which has to be there soon: whoever connects has it. `None` if there is none,
+/// and then the connection ends without a reply.
 async fn read(
     daemon: &Daemon,
     stream: &UnixStream,
     max: usize,
     incomplete: impl Fn(&[u8]) -> bool,
 ) -> Option<Zeroizing<Vec<u8>>> {
-    let first = tokio::select! {
+    let read = tokio::select! {
         () = daemon.stop.cancelled() => return None,
-        first = tokio::time::timeout(IDLE, stream.readable()) => first,
+        read = tokio::time::timeout(FRAME, frame::read_one(stream, max, incomplete)) => read,
     };
-    let Ok(readable) = first else {
-        daemon.metrics.cut(Cut::Idle);
-        return None;
-    };
-    readable.ok()?;
-    match tokio::time::timeout(FRAME, frame::read_one(stream, max, incomplete)).await {
-        Ok(read) => read.ok(),
-        Err(_) => {
-            daemon.metrics.cut(Cut::Frame);
-            None
-        }
+    if read.is_err() {
+        daemon.metrics.cut(Cut::Frame);
     }
+    read.ok()?.ok()
 }
 
 async fn write(daemon: &Daemon, stream: &UnixStream, reply: &[u8]) {

@@ -1,7 +1,7 @@
 //! What a HUP exchanges as a whole: the configuration and everything made from it.
 
+use crate::control_files::ControlFiles;
 use crate::exit::Failure;
-use crate::locals::Locals;
 use crate::peer::Policy;
 use crate::system::own_uid;
 use qmail_lookup_backends::registry::Registry;
@@ -18,7 +18,7 @@ pub(crate) struct State {
     pub(crate) lookup: Lookup,
     pub(crate) serving: Serving,
     pub(crate) policy: Policy,
-    pub(crate) locals: Locals,
+    pub(crate) control: ControlFiles,
     /// How long qmail-send keeps trying.
     pub(crate) queue_lifetime: Duration,
 }
@@ -87,9 +87,9 @@ impl State {
             settings: Arc::new(config.rules.clone()),
         };
         let policy = Policy::of(&config.daemon).map_err(Unusable::System)?;
-        let locals = Locals::new(config.qmail.clone(), before.map(|before| &before.locals));
+        let control = ControlFiles::new(config.qmail.clone(), before.map(|before| &before.control));
         let queue_lifetime = qmail_lookup_config::control::queue_lifetime(&config.qmail);
-        Ok(Self { config, lookup, serving, policy, locals, queue_lifetime })
+        Ok(Self { config, lookup, serving, policy, control, queue_lifetime })
     }
 
     /// Each store once, with the roles that it has.

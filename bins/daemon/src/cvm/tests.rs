@@ -1,6 +1,6 @@
 use super::*;
 use crate::auth::testing::{Behaviour, lookup as store, odd};
-use crate::locals::Locals;
+use crate::control_files::ControlFiles;
 use arc_swap::ArcSwap;
 use qmail_lookup_backends::registry::Registry;
 use qmail_lookup_config::Sources;
@@ -222,7 +222,7 @@ async fn why_a_recipient_is_not_known_is_logged_counted_and_remembered() {
     std::fs::write(home.path().join("control/locals"), "local.test\n").unwrap();
     let sources = Sources { store_url: Some("memory:".to_owned()), ..Sources::default() };
     let state = State::load(&sources, &Registry::builtin(), None).unwrap();
-    let state = State { lookup: store(), locals: Locals::new(home.path().to_owned(), None), ..state };
+    let state = State { lookup: store(), control: ControlFiles::new(home.path().to_owned(), None), ..state };
     let daemon = Daemon { state: ArcSwap::from_pointee(state), ..crate::daemon::tests::daemon() };
     let ask = async |account: &[u8]| {
         let asked = request(&[(1, account), (2, b"local.test"), (4, b"")]);

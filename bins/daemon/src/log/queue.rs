@@ -1,5 +1,5 @@
 //! Lines on their way to standard error. A thread of its own writes them, so that nobody waits for whoever reads them;
-//! if he stops, lines are lost and counted.
+//! if he stops, or a disk is full, lines are lost and counted.
 //!
 //! tracing-appender does the same, but says on standard output that it ended with a full queue, and waits there:
 //! supervisors pass one and the same pipe as both.
@@ -27,13 +27,14 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct State {
     waiting: Vec<u8>,
-    /// Lines that found no room behind those that wait.
+    /// Lines that found no room behind those that wait. What was not taken is counted by the thread.
     lost: u64,
     writing: bool,
 }
 
 impl Queue {
-    /// Starts to write to `out`. `tell` is called when there is room again, with the number of lines that were lost.
+    /// Starts to write to `out`. `tell` is called when there is room again, or `out` takes lines again, with the number of
+    /// lines that were lost; it pushes one line that says so.
     ///
     /// # Errors
     /// If there can be no thread.
@@ -70,14 +71,34 @@ impl Queue {
     }
 
     fn run(&self, mut out: impl Write, tell: impl Fn(&Self, u64)) {
+        let tell = |lost| {
+            tell(self, lost);
+            Notice { lost, end: self.state().waiting.len() }
+        };
         let mut lines = Vec::new();
+        // Lines that were not taken, and not told either: a notice would have been one more of them.
+        let mut failed = 0_u64;
+        let mut torn = false;
+        let mut next = None;
         loop {
+            let notice: Option<Notice> = next.take();
             let lost = self.take(&mut lines);
-            if lost > 0 {
+            if failed > 0 {
+                failed = failed.saturating_add(lost);
+            } else if lost > 0 {
                 // Right behind the last line before them.
-                tell(self, lost);
+                next = Some(tell(lost));
             }
-            write(&mut out, &lines);
+            let rest = if torn && !write(&mut out, b"\n").is_empty() { &lines } else { write(&mut out, &lines) };
+            let written = lines.len() - rest.len();
+            torn = if written == 0 { torn && !rest.is_empty() } else { lines.get(written - 1) != Some(&b'\n') };
+            if !rest.is_empty() {
+                // The notice is one of these lines itself, and stands for those that it told.
+                let untold = notice.filter(|notice| written < notice.end).map_or(0, |notice| notice.lost - 1);
+                failed = failed.saturating_add(count(rest)).saturating_add(untold);
+            } else if failed > 0 {
+                next = Some(tell(std::mem::take(&mut failed)));
+            }
             lines.clear();
             lines.shrink_to(KEPT);
         }
@@ -96,23 +117,40 @@ impl Queue {
     }
 }
 
-/// Writes all, if that is possible at all: standard error may go away, and then there is nobody to be told.
-fn write(out: &mut impl Write, mut bytes: &[u8]) {
+/// A line among those that wait which tells how many were lost.
+struct Notice {
+    lost: u64,
+    /// It ends there or before. Unit: bytes.
+    end: usize,
+}
+
+/// Writes all, and returns what could not be written. Standard error may go away, and then nothing is left: there is
+/// nobody to be told.
+fn write<'a>(out: &mut impl Write, mut bytes: &'a [u8]) -> &'a [u8] {
     while !bytes.is_empty() {
         match out.write(bytes) {
-            Ok(0) => return,
+            Ok(0) => return bytes,
             Ok(taken) => bytes = bytes.get(taken..).unwrap_or_default(),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(PAUSE),
-            Err(_) => return,
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => return &[],
+            Err(_) => return bytes,
         }
     }
+    bytes
+}
+
+/// How many lines, of which the first may have lost its begin.
+fn count(lines: &[u8]) -> u64 {
+    lines.iter().fold(0_u64, |count, &byte| count + u64::from(byte == b'\n')).max(1)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::File;
     use std::io::{PipeReader, Read};
+    use std::sync::atomic::{AtomicUsize, Ordering};
 
     const LONG: Duration = Duration::from_secs(20);
 
@@ -170,5 +208,93 @@ mod tests {
         drop(reader);
         queue.push(b"line\n", ROOM);
         assert!(queue.flush(LONG));
+    }
+
+    /// Takes as many bytes as there is room for, and then is /dev/full.
+    #[derive(Clone)]
+    struct Disk {
+        room: Arc<AtomicUsize>,
+        device: Arc<File>,
+        written: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Disk {
+        fn new(room: usize) -> Self {
+            let device = Arc::new(File::options().write(true).open("/dev/full").unwrap());
+            Self { room: Arc::new(room.into()), device, written: Arc::default() }
+        }
+
+        fn text(&self) -> String {
+            String::from_utf8(self.written.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> Result<usize> {
+            let room = self.room.load(Ordering::SeqCst).min(bytes.len());
+            if room == 0 {
+                return (&*self.device).write(bytes);
+            }
+            self.room.fetch_sub(room, Ordering::SeqCst);
+            self.written.lock().unwrap().extend_from_slice(&bytes[..room]);
+            Ok(room)
+        }
+
+        fn flush(&mut self) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    fn started_on(disk: &Disk) -> Arc<Queue> {
+        let tell = |queue: &Queue, lost| queue.push(format!("lost {lost}\n").as_bytes(), usize::MAX);
+        Queue::start(disk.clone(), tell).unwrap()
+    }
+
+    #[test]
+    fn lines_that_a_full_disk_did_not_take_are_told_once_it_does() {
+        let disk = Disk::new(0);
+        let queue = started_on(&disk);
+        for n in 0..5 {
+            queue.push(format!("line {n}\n").as_bytes(), ROOM);
+            assert!(queue.flush(LONG), "nobody waits for a full disk");
+        }
+        disk.room.store(ROOM, Ordering::SeqCst);
+        for line in ["one that fits\n", "another one\n"] {
+            queue.push(line.as_bytes(), ROOM);
+            assert!(queue.flush(LONG));
+        }
+        assert_eq!(disk.text(), "one that fits\nlost 5\nanother one\n");
+    }
+
+    #[test]
+    fn a_notice_that_does_not_fit_is_told_by_the_next_one() {
+        let disk = Disk::new(0);
+        let queue = started_on(&disk);
+        let push = |line: &str| {
+            queue.push(line.as_bytes(), ROOM);
+            assert!(queue.flush(LONG));
+        };
+        push("one\ntwo\nthree\n");
+        disk.room.store(8, Ordering::SeqCst);
+        // And two bytes of the notice.
+        push("short\n");
+        disk.room.store(ROOM, Ordering::SeqCst);
+        push("last\n");
+        assert_eq!(disk.text(), "short\nlo\nlast\nlost 3\n");
+    }
+
+    #[test]
+    fn half_a_line_spoils_no_other() {
+        let disk = Disk::new(12);
+        let queue = started_on(&disk);
+        let push = |line: &str| {
+            queue.push(line.as_bytes(), ROOM);
+            assert!(queue.flush(LONG));
+        };
+        push("line 1\nline 2\n");
+        push("line 3\n");
+        disk.room.store(ROOM, Ordering::SeqCst);
+        push("line 4\n");
+        assert_eq!(disk.text(), "line 1\nline \nline 4\nlost 2\n");
     }
 }

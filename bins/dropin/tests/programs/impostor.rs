@@ -73,3 +73,60 @@ fn a_directory_that_anybody_could_have_made_is_not_believed() {
     assert_eq!(verdict(&site), 100);
     drop(kept);
 }
+
+#[test]
+fn a_symlink_that_anybody_could_have_made_is_not_believed() {
+    if !root_or_skip("symlinks of another user below a shared directory") {
+        return;
+    }
+    let site = Site::new();
+    // A stranger's own directory, where he listens, and no other program reaches it through a shared directory.
+    let theirs = site.run.path().join("theirs");
+    make(&theirs, 0o755, 65_534);
+    let kept = impostor(&site, &theirs.join("s"), &map_frame(Reply::NotFound));
+    site.control("lookupsocket", &theirs.join("s"));
+    assert_eq!(verdict(&site), 100, "by its own name it is his");
+    let shared = tempfile::tempdir_in(std::env::temp_dir()).unwrap();
+    make(shared.path(), 0o1777, 0);
+    // What was root's directory here has gone.
+    let link = shared.path().join("ql");
+    let asked = || {
+        site.control("lookupsocket", &link.join("s"));
+        verdict(&site)
+    };
+    as_stranger("ln", &["-s".as_ref(), theirs.as_os_str(), link.as_os_str()]);
+    assert_eq!(asked(), 111, "his symlink");
+    // In the middle: root's symlink leads over his.
+    let roots = site.home.path().join("run");
+    symlink(&link, &roots).unwrap();
+    site.control("lookupsocket", &roots.join("s"));
+    assert_eq!(verdict(&site), 111, "his symlink behind root's");
+    std::fs::remove_file(&link).unwrap();
+    // One that root once made in his directory he may take along.
+    let open = shared.path().join("his");
+    make(&open, 0o755, 65_534);
+    symlink(&theirs, open.join("l")).unwrap();
+    as_stranger("mv", &[open.join("l").as_os_str(), link.as_os_str()]);
+    assert_eq!(std::os::unix::fs::MetadataExt::uid(&link.symlink_metadata().unwrap()), 0);
+    assert_eq!(asked(), 111, "root's symlink, put there by him");
+    std::fs::remove_file(&link).unwrap();
+    // Where only root can put symlinks they are good.
+    let link = site.home.path().join("link");
+    symlink(&theirs, &link).unwrap();
+    site.control("lookupsocket", &link.join("s"));
+    assert_eq!(verdict(&site), 100, "root's symlink in root's directory");
+    drop(kept);
+}
+
+fn make(directory: &std::path::Path, mode: u32, uid: u32) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::create_dir_all(directory).unwrap();
+    std::fs::set_permissions(directory, std::fs::Permissions::from_mode(mode)).unwrap();
+    chown(directory, Some(uid), Some(uid)).unwrap();
+}
+
+fn as_stranger(program: &str, arguments: &[&std::ffi::OsStr]) {
+    use std::os::unix::process::CommandExt;
+    let status = std::process::Command::new(program).args(arguments).uid(65_534).gid(65_534).status().unwrap();
+    assert!(status.success(), "{program}");
+}

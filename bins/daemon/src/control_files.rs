@@ -16,14 +16,14 @@ const TTL: Duration = Duration::from_secs(1);
 type Read = (Instant, Arc<Control>);
 
 /// See the module.
-pub(crate) struct Locals {
+pub(crate) struct ControlFiles {
     qmail: PathBuf,
     read: Arc<Mutex<Option<Read>>>,
     /// One reader at a time: a file system that hangs must not take the threads that everybody else needs.
     reader: Arc<Semaphore>,
 }
 
-impl Locals {
+impl ControlFiles {
     /// `before` is what this takes the place of: a reader of it that hangs is waited for.
     pub(crate) fn new(qmail: PathBuf, before: Option<&Self>) -> Self {
         let reader = before.map_or_else(|| Arc::new(Semaphore::new(1)), |before| Arc::clone(&before.reader));
@@ -34,15 +34,15 @@ impl Locals {
     ///
     /// # Errors
     /// If one of them is there and cannot be read, or not in time.
-    pub(crate) async fn hosts(&self, by: Deadline) -> Result<Arc<Control>, LookupError> {
+    pub(crate) async fn read(&self, by: Deadline) -> Result<Arc<Control>, LookupError> {
         if let Some(control) = self.known() {
             return Ok(control);
         }
         let late = || LookupError::new(ErrorKind::Timeout, "control files", "not read in time");
-        tokio::time::timeout_at(by.instant().into(), self.read()).await.map_err(|_| late())?
+        tokio::time::timeout_at(by.instant().into(), self.read_anew()).await.map_err(|_| late())?
     }
 
-    async fn read(&self) -> Result<Arc<Control>, LookupError> {
+    async fn read_anew(&self) -> Result<Arc<Control>, LookupError> {
         let trouble = |what: String| LookupError::new(ErrorKind::Unreachable, "control files", what);
         let turn = Arc::clone(&self.reader).acquire_owned().await.map_err(|error| trouble(error.to_string()))?;
         // Perhaps who had the turn before has read them.
@@ -93,11 +93,11 @@ mod tests {
         nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
         let runtime = runtime();
         runtime.block_on(async {
-            let first = Arc::new(Locals::new(home.path().to_owned(), None));
+            let first = Arc::new(ControlFiles::new(home.path().to_owned(), None));
             let asked: Vec<_> = (0..10 * THREADS)
                 .map(|_| {
                     let locals = Arc::clone(&first);
-                    tokio::spawn(async move { locals.hosts(Deadline::after(Duration::from_millis(200))).await })
+                    tokio::spawn(async move { locals.read(Deadline::after(Duration::from_millis(200))).await })
                 })
                 .collect();
             for answer in asked {
@@ -105,8 +105,8 @@ mod tests {
             }
             let other = tokio::time::timeout(LONG, tokio::task::spawn_blocking(|| "done")).await;
             // What follows opens the FIFO, so that nothing hangs when this fails.
-            let next = Locals::new(home.path().to_owned(), Some(&first));
-            let late = next.hosts(Deadline::after(Duration::from_millis(200))).await;
+            let next = ControlFiles::new(home.path().to_owned(), Some(&first));
+            let late = next.read(Deadline::after(Duration::from_millis(200))).await;
             let (fifo, kept) = (path.clone(), home.path().join("kept"));
             std::thread::spawn(move || {
                 // In this order nobody finds the FIFO once those who wait for it were let go.
@@ -118,7 +118,7 @@ mod tests {
             .unwrap();
             assert_eq!(other.expect("others have threads left").unwrap(), "done");
             assert_eq!(late.unwrap_err().kind(), ErrorKind::Timeout);
-            let control = next.hosts(Deadline::after(LONG)).await.unwrap();
+            let control = next.read(Deadline::after(LONG)).await.unwrap();
             assert!(control.virtual_domains.find(b"x@local.test").is_some() || name == "locals");
         });
         runtime.shutdown_background();
@@ -137,7 +137,7 @@ mod tests {
         std::fs::write(home.path().join("control/locals"), "local.test\n").unwrap();
         std::fs::write(home.path().join("control/virtualdomains"), "v.test:bob\n").unwrap();
         let control =
-            runtime().block_on(Locals::new(home.path().to_owned(), None).hosts(Deadline::after(LONG))).unwrap();
+            runtime().block_on(ControlFiles::new(home.path().to_owned(), None).read(Deadline::after(LONG))).unwrap();
         assert_eq!(control.locals, Some(vec![Host::new(b"local.test").unwrap()]));
         assert_eq!(control.virtual_domains.find(b"x@v.test"), Some((&b"v.test"[..], &b"bob"[..])));
     }
