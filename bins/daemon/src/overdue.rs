@@ -107,14 +107,17 @@ impl Waiting {
         if self.troubles.get(words).is_some_and(|known| known.is_old(now)) {
             self.forget(words);
         }
-        // Whoever runs into something else is past what it ran into before, as if it had been answered.
+        // Whoever runs into something else is past what it ran into before, but its mail has waited since then.
+        let mut waited = None;
         if let Some(earlier) = self.questions.get(question).filter(|earlier| ***earlier != *words).cloned() {
+            waited = self.troubles.get(&earlier).map(|known| (known.first, known.alarms));
             self.forget(&earlier);
         }
         if !self.troubles.contains_key(words) && self.troubles.len() >= TROUBLES {
             self.make_room(now);
         }
-        let new = || Trouble { question: question.into(), first: now, last: now, times: 0, alarms: 0 };
+        let (first, alarms) = waited.unwrap_or((now, 0));
+        let new = || Trouble { question: question.into(), first, last: now, times: 0, alarms };
         let trouble = self.troubles.entry(words.into()).or_insert_with(new);
         (trouble.last, trouble.times) = (now, trouble.times + 1);
         let before = std::mem::replace(&mut trouble.question, question.into());
@@ -227,8 +230,8 @@ mod tests {
     fn a_question_that_runs_into_something_else_is_past_the_first_trouble() {
         let (overdue, start) = (Overdue::default(), Instant::now());
         overdue.failed_at(b"getpw bob", BOB, WEEK, start);
-        overdue.failed_at(b"getpw bob", EVE, WEEK, start + HOUR);
-        assert_eq!(overdue.counts_at(start + HOUR), (1, 0));
+        overdue.failed_at(b"getpw bob", EVE, WEEK, start + HOUR / 2);
+        assert_eq!(overdue.counts_at(start + HOUR / 2), (1, 0));
         overdue.answered(b"getpw bob");
         assert_eq!(overdue.counts_at(start + HOUR), (0, 0));
         assert_eq!(overdue.waiting().questions.len(), 0);
@@ -287,5 +290,21 @@ mod tests {
         overdue.failed_at(&long, BOB, WEEK, start);
         overdue.answered(&long);
         assert_eq!(overdue.counts_at(start).0, 0);
+    }
+
+    #[test]
+    fn mail_that_runs_into_one_trouble_after_the_other_waits_all_the_time() {
+        let (overdue, start) = (Overdue::default(), Instant::now());
+        let at = |hours: u32| {
+            let words = if hours % 2 == 0 { BOB } else { EVE };
+            overdue.failed_at(b"getpw bob", words, WEEK, start + HOUR * hours)
+        };
+        assert_eq!(at(0), None);
+        assert_eq!(at(1).map(|alarm| alarm.since), Some(HOUR), "two servers that do not agree, for example");
+        assert_eq!((at(2), at(3)), (None, None), "said once");
+        assert_eq!(at(84).map(|alarm| alarm.since), Some(WEEK / 2));
+        assert_eq!(overdue.counts_at(start + HOUR * 84), (1, 1));
+        overdue.answered(b"getpw bob");
+        assert_eq!(overdue.failed_at(b"getpw bob", BOB, WEEK, start + HOUR * 85), None, "and then anew");
     }
 }
