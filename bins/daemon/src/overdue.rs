@@ -296,7 +296,7 @@ mod tests {
     fn mail_that_runs_into_one_trouble_after_the_other_waits_all_the_time() {
         let (overdue, start) = (Overdue::default(), Instant::now());
         let at = |hours: u32| {
-            let words = if hours % 2 == 0 { BOB } else { EVE };
+            let words = if hours.is_multiple_of(2) { BOB } else { EVE };
             overdue.failed_at(b"getpw bob", words, WEEK, start + HOUR * hours)
         };
         assert_eq!(at(0), None);
