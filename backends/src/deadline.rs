@@ -1,5 +1,6 @@
 //! The outermost layer: whatever a store does, its caller gets an answer or an error by the deadline.
 
+use crate::layer::logins;
 use async_trait::async_trait;
 use qmail_lookup_core::{
     AliasKey, AliasResolver, AliasRow, AuthAnswer, Authenticator, Backend, Deadline, ErrorKind, Host, HostRow,
@@ -64,9 +65,7 @@ impl VirtualResolver for DeadlineLayer {
 #[async_trait]
 impl Authenticator for DeadlineLayer {
     async fn authenticate(&self, who: &Username, offered: &Secret, by: Deadline) -> Result<AuthAnswer, LookupError> {
-        let Some(inner) = self.inner.authenticator() else {
-            return Err(LookupError::new(ErrorKind::Misconfigured, self.inner.place(), "this store knows no logins"));
-        };
+        let inner = logins(&*self.inner)?;
         self.within(by, inner.authenticate(who, offered, by)).await
     }
 }

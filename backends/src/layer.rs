@@ -1,5 +1,16 @@
 //! What every layer passes on.
 
+use qmail_lookup_core::{Authenticator, Backend, ErrorKind, LookupError};
+
+/// Who decides the logins of the store that a layer wraps.
+///
+/// # Errors
+/// If it knows none.
+pub(crate) fn logins(inner: &dyn Backend) -> Result<&dyn Authenticator, LookupError> {
+    let none = || LookupError::new(ErrorKind::Misconfigured, inner.place(), "this store knows no logins");
+    inner.authenticator().ok_or_else(none)
+}
+
 /// Writes `impl Backend` for a layer around its field `inner`. What the store is and can do is passed on; the braces
 /// hold `ping`, `any_mailbox`, `facts` and `authenticator` as the layer has them. Without braces these are passed on too.
 macro_rules! layer {

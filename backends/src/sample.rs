@@ -11,6 +11,7 @@ mod key;
 mod tests;
 mod track;
 
+use crate::layer::logins;
 use async_trait::async_trait;
 use key::Key;
 use qmail_lookup_core::limits::KEYS_PER_STATEMENT;
@@ -258,9 +259,7 @@ impl VirtualResolver for Sampled {
 #[async_trait]
 impl Authenticator for Sampled {
     async fn authenticate(&self, who: &Username, offered: &Secret, by: Deadline) -> Result<AuthAnswer, LookupError> {
-        let Some(inner) = self.inner.authenticator() else {
-            return Err(LookupError::new(ErrorKind::Misconfigured, self.inner.place(), "this store knows no logins"));
-        };
+        let inner = logins(&*self.inner)?;
         self.take_place();
         let answer = inner.authenticate(who, offered, by).await?;
         let unknown = answer == AuthAnswer::Refused(Refusal::Unknown);

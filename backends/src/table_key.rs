@@ -23,6 +23,11 @@ pub(crate) trait TableKey: Clone + Ord + Hash + Send + Sync + 'static {
     /// Places of the keys that `row` fits (rule K2), ascending. `keys` are sorted, and each is there once.
     fn places<K: Borrow<Self>>(keys: &[K], row: &Self::Row) -> impl Iterator<Item = usize>;
 
+    /// True if `row` is one of this key (rule K2).
+    fn is_of(&self, row: &Self::Row) -> bool {
+        Self::places(std::slice::from_ref(self), row).next().is_some()
+    }
+
     /// True if one row, whichever, is all that the key asks for.
     fn is_any(&self) -> bool {
         false

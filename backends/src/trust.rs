@@ -1,6 +1,8 @@
 //! Rule K4: a store that answers but is wrong (empty after a restore, another schema, an ACL) must not bounce
 //! everybody. No "none" leaves this layer before the store has proved itself.
 
+use crate::layer::logins;
+use crate::table_key::TableKey;
 use async_trait::async_trait;
 use qmail_lookup_core::{
     AliasKey, AliasResolver, AliasRow, AuthAnswer, Authenticator, Backend, Deadline, ErrorKind, Host, HostRow,
@@ -60,18 +62,17 @@ impl Trust {
             .with_help(format!("restore the table, or add the mailbox {name}, or name another one as store.canary")))
     }
 
-    /// Passes the rows of `answer` on if each of `keys` has one, else only with the proof. Both are asked for at the
-    /// same time, so that the proof costs a statement and no waiting.
-    async fn believed<K: Sync, R: Send + Sync>(
+    /// Passes the rows of `keys` on if each key has one by `has`, else only with the proof. Both are asked for at the same
+    /// time, so that the proof costs a statement and no waiting.
+    async fn believed<K: TableKey>(
         &self,
         keys: &[K],
-        answer: impl Future<Output = Result<Vec<R>, LookupError>> + Send,
-        matches: impl Fn(&K, &R) -> bool + Sync + Send,
+        has: impl Fn(&K, &K::Row) -> bool + Sync + Send,
         by: Deadline,
-    ) -> Result<Vec<R>, LookupError> {
-        let (rows, proof) = tokio::join!(answer, self.prove(by));
+    ) -> Result<Vec<K::Row>, LookupError> {
+        let (rows, proof) = tokio::join!(K::ask(&*self.inner, keys, by), self.prove(by));
         let rows = rows?;
-        if !keys.iter().all(|key| rows.iter().any(|row| matches(key, row))) {
+        if !keys.iter().all(|key| rows.iter().any(|row| has(key, row))) {
             proof?;
         }
         Ok(rows)
@@ -82,8 +83,7 @@ impl Trust {
 impl MailboxResolver for Trust {
     async fn mailboxes(&self, names: &[Username], by: Deadline) -> Result<Vec<MailboxRow>, LookupError> {
         let Proof::Canary(canary) = &self.proof else {
-            let rows = self.inner.mailboxes(names, by);
-            return self.believed(names, rows, |name, row| name.matches(row.username.as_deref()), by).await;
+            return self.believed(names, TableKey::is_of, by).await;
         };
         // The canary rides along, so proof and answer come from one statement.
         let mut keys = names.to_vec();
@@ -99,42 +99,27 @@ impl MailboxResolver for Trust {
 #[async_trait]
 impl AliasResolver for Trust {
     async fn aliases(&self, keys: &[AliasKey], by: Deadline) -> Result<Vec<AliasRow>, LookupError> {
-        let rows = self.inner.aliases(keys, by);
-        let matches = |key: &AliasKey, row: &AliasRow| {
-            key.username.matches(row.username.as_deref()) && key.alias.matches(row.alias.as_deref())
-        };
-        self.believed(keys, rows, matches, by).await
+        self.believed(keys, TableKey::is_of, by).await
     }
 }
 
 #[async_trait]
 impl VirtualResolver for Trust {
     async fn virtuals(&self, keys: &[VirtualKey], by: Deadline) -> Result<Vec<VirtualRow>, LookupError> {
-        let rows = self.inner.virtuals(keys, by);
-        let matches = |key: &VirtualKey, row: &VirtualRow| {
-            let user = match key {
-                VirtualKey::Exact { user, .. } => user.matches(row.virtual_username.as_deref()),
-                // No pattern that fits may come back although the host has others: what is missing cannot be seen here.
-                VirtualKey::Patterns { .. } => false,
-                VirtualKey::Any { .. } => true,
-            };
-            user && key.host().matches(row.virtual_host.as_deref())
-        };
-        self.believed(keys, rows, matches, by).await
+        // No pattern that fits may come back although the host has others: what is missing cannot be seen here.
+        let has = |key: &VirtualKey, row: &_| !matches!(key, VirtualKey::Patterns { .. }) && key.is_of(row);
+        self.believed(keys, has, by).await
     }
 
     async fn rcpthosts(&self, hosts: &[Host], by: Deadline) -> Result<Vec<HostRow>, LookupError> {
-        let rows = self.inner.rcpthosts(hosts, by);
-        self.believed(hosts, rows, |host, row| host.matches(row.host.as_deref()), by).await
+        self.believed(hosts, TableKey::is_of, by).await
     }
 }
 
 #[async_trait]
 impl Authenticator for Trust {
     async fn authenticate(&self, who: &Username, offered: &Secret, by: Deadline) -> Result<AuthAnswer, LookupError> {
-        let Some(inner) = self.inner.authenticator() else {
-            return Err(LookupError::new(ErrorKind::Misconfigured, self.inner.place(), "this store knows no logins"));
-        };
+        let inner = logins(&*self.inner)?;
         let answer = inner.authenticate(who, offered, by).await?;
         if answer == AuthAnswer::Refused(Refusal::Unknown) {
             self.prove(by).await?;

@@ -11,7 +11,8 @@ use qmail_lookup_backends::deadline::DeadlineLayer;
 use qmail_lookup_backends::registry::{OpenContext, Registry};
 use qmail_lookup_backends::sample::Sampled;
 use qmail_lookup_backends::trust::Trust;
-use qmail_lookup_core::Backend;
+use qmail_lookup_core::settings::RuleSettings;
+use qmail_lookup_core::{Backend, Lookup};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -28,6 +29,28 @@ pub struct Stores {
     pub alias: Arc<dyn Backend>,
     /// Virtual hosts and rcpthosts.
     pub virtuals: Arc<dyn Backend>,
+}
+
+impl Stores {
+    /// What walks the rules over them.
+    #[must_use]
+    pub fn lookup(&self, rules: &RuleSettings) -> Lookup {
+        let Self { mailbox, alias, virtuals } = self.clone();
+        Lookup { mailbox, alias, virtuals, settings: Arc::new(rules.clone()) }
+    }
+
+    /// Each store once, with the roles that it has.
+    #[must_use]
+    pub fn each(&self) -> Vec<(&Arc<dyn Backend>, Vec<Role>)> {
+        let mut stores: Vec<(&Arc<dyn Backend>, Vec<Role>)> = Vec::new();
+        for (store, role) in [&self.mailbox, &self.alias, &self.virtuals].into_iter().zip(Role::ALL) {
+            match stores.iter_mut().find(|(known, _)| Arc::ptr_eq(known, store)) {
+                Some((_, roles)) => roles.push(role),
+                None => stores.push((store, vec![role])),
+            }
+        }
+        stores
+    }
 }
 
 /// The stores as the daemon holds them for its whole life: concurrent questions are joined, answers are kept if the

@@ -104,6 +104,20 @@ pub enum HomeCheck {
     CannotExamine,
 }
 
+impl HomeCheck {
+    /// Judges the home of a mailbox of `uid` and `gid` by its owner and group, or by why it could not be looked at.
+    #[must_use]
+    pub fn of(found: Result<(u32, u32), std::io::ErrorKind>, uid: u32, gid: u32) -> Self {
+        use std::io::ErrorKind::{NotADirectory, NotFound};
+        match found {
+            Ok(owner) if owner == (uid, gid) => Self::Fine,
+            Ok(_) => Self::OtherOwner,
+            Err(NotFound | NotADirectory) => Self::Missing,
+            Err(_) => Self::CannotExamine,
+        }
+    }
+}
+
 /// The whole answer to `getpw`: who won, and what is left to the process that may look at the home.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {

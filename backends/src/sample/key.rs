@@ -8,11 +8,6 @@ pub(super) trait Key: TableKey {
     /// The table that it is a key of.
     const TABLE: Table;
 
-    /// True if `row` is one of this key (rule K2).
-    fn is_of(&self, row: &Self::Row) -> bool {
-        Self::places(std::slice::from_ref(self), row).next().is_some()
-    }
-
     /// True if it stands for the same rows whenever it is asked.
     fn can_be_sampled(&self) -> bool {
         true

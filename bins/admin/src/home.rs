@@ -3,7 +3,6 @@
 use qmail_lookup_core::getpw::HomeCheck;
 use qmail_lookup_core::{Deadline, Mailbox};
 use std::ffi::OsStr;
-use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -19,10 +18,6 @@ pub(crate) async fn look(mailbox: &Mailbox, by: Deadline) -> HomeCheck {
 }
 
 fn look_now(mailbox: &Mailbox) -> HomeCheck {
-    match std::fs::metadata(Path::new(OsStr::from_bytes(&mailbox.home))) {
-        Ok(found) if found.uid() == mailbox.uid && found.gid() == mailbox.gid => HomeCheck::Fine,
-        Ok(_) => HomeCheck::OtherOwner,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => HomeCheck::Missing,
-        Err(_) => HomeCheck::CannotExamine,
-    }
+    let found = std::fs::metadata(Path::new(OsStr::from_bytes(&mailbox.home)));
+    HomeCheck::of(found.map(|home| (home.uid(), home.gid())).map_err(|error| error.kind()), mailbox.uid, mailbox.gid)
 }

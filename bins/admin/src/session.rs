@@ -3,7 +3,7 @@
 use crate::cli::{Cli, Verb};
 use crate::output::{Failure, Output};
 use qmail_lookup_backends::registry::Registry;
-use qmail_lookup_config::{Config, Level, Sources, Stores, Warning, load};
+use qmail_lookup_config::{Config, Level, Role, Sources, Stores, Warning, load};
 use qmail_lookup_core::{Backend, Deadline, Lookup, Table};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
@@ -51,33 +51,20 @@ impl Session {
     /// If a store's settings cannot be used.
     pub(crate) fn of(config: Config, registry: &Registry) -> Result<Self, Failure> {
         let stores = config.open(registry)?;
-        let lookup = Lookup {
-            mailbox: Arc::clone(&stores.mailbox),
-            alias: Arc::clone(&stores.alias),
-            virtuals: Arc::clone(&stores.virtuals),
-            settings: Arc::new(config.rules.clone()),
-        };
+        let lookup = stores.lookup(&config.rules);
         let by = Deadline::after(config.deadline);
         Ok(Self { config, stores, lookup, by })
     }
 
     /// Each store once, with the tables that it serves.
     pub(crate) fn stores(&self) -> Vec<(&Arc<dyn Backend>, Vec<Table>)> {
-        let Stores { mailbox, alias, virtuals } = &self.stores;
-        let roles = [
-            (mailbox, Table::Mailbox),
-            (alias, Table::Alias),
-            (virtuals, Table::Virtual),
-            (virtuals, Table::Rcpthosts),
-        ];
-        let mut stores: Vec<(&Arc<dyn Backend>, Vec<Table>)> = Vec::new();
-        for (store, table) in roles {
-            match stores.iter_mut().find(|(known, _)| Arc::ptr_eq(known, store)) {
-                Some((_, tables)) => tables.push(table),
-                None => stores.push((store, vec![table])),
-            }
-        }
-        stores
+        let tables = |role| match role {
+            Role::Mailbox => vec![Table::Mailbox],
+            Role::Alias => vec![Table::Alias],
+            Role::Virtual => vec![Table::Virtual, Table::Rcpthosts],
+        };
+        let each = self.stores.each().into_iter();
+        each.map(|(store, roles)| (store, roles.into_iter().flat_map(tables).collect())).collect()
     }
 
     /// Home of the alias user, as qmail lays it out.

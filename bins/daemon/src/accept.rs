@@ -6,7 +6,6 @@ use crate::daemon::{Daemon, GENERIC};
 use crate::peer::{Peer, Policy};
 use crate::{lookup_socket, serve_auth};
 use futures_util::FutureExt;
-use qmail_lookup_config::Right;
 use qmail_lookup_core::wire::auth::Reply;
 use std::future::Future;
 use std::io;
@@ -83,12 +82,9 @@ fn take(daemon: &Arc<Daemon>, stream: UnixStream, kind: Kind) {
 
 /// Whose share of the connections it is.
 fn class(policy: &Policy, peer: Peer, stream: &UnixStream, kind: Kind) -> Class {
-    let uid = peer.uid;
     match kind {
         Kind::Auth | Kind::CvmAuth if policy.may_login(peer, stream) => Class::Login,
-        _ if uid != 0 && policy.may(uid, Right::Getpw) => Class::Getpw,
-        _ if policy.privileged(uid) || policy.may(uid, Right::Rcpthosts) => Class::Privileged,
-        _ => Class::Ordinary,
+        _ => policy.class(peer.uid),
     }
 }
 

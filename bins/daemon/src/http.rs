@@ -170,9 +170,10 @@ fn metrics(daemon: &Daemon) -> String {
 /// ask.
 async fn health(daemon: &Daemon) -> (bool, String) {
     let state = daemon.state.load_full();
-    let stores = state.each_store();
+    let stores = state.serving.stores.each();
     let by = Deadline::after(PING);
     let pings = stores.iter().map(|(store, roles)| async move {
+        let roles = roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
         match tokio::time::timeout_at(by.instant().into(), store.ping(by)).await {
             Ok(Ok(())) => (true, format!("{roles}: ok\n")),
             Ok(Err(error)) => (false, format!("{roles}: {}\n", error.kind().as_str())),

@@ -14,6 +14,7 @@
 //!
 //! Names are resolved when the daemon starts and after a HUP. A uid has the rights of all roles that it plays.
 
+use crate::bounds::Class;
 use crate::system::{SystemUser, own_uid};
 use nix::unistd::{Group, User};
 use qmail_lookup_config::{DaemonSettings, Right};
@@ -74,7 +75,6 @@ impl Rights {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Policy {
     rights: HashMap<u32, Rights>,
-    privileged: Vec<u32>,
     auth_gid: Option<u32>,
     own: u32,
     /// Names that are those of nobody here, in words.
@@ -99,7 +99,7 @@ impl Policy {
         user: impl Fn(&str) -> Result<Option<u32>, E>,
         group: impl Fn(&str) -> Result<Option<u32>, E>,
     ) -> Result<Self, String> {
-        let mut policy = Self { own, privileged: vec![0, own], ..Self::default() };
+        let mut policy = Self { own, ..Self::default() };
         let mut resolve = |what: &str, found: Result<Option<u32>, E>| match found {
             Ok(Some(id)) => Ok(Some(id)),
             Ok(None) => {
@@ -111,7 +111,6 @@ impl Policy {
         let mut granted: Vec<(u32, Right)> = Vec::new();
         for (name, rights) in ROLES {
             if let Some(uid) = resolve(&format!("user {name}"), user(name))? {
-                policy.privileged.push(uid);
                 granted.extend(rights.iter().map(|&right| (uid, right)));
             }
         }
@@ -134,9 +133,15 @@ impl Policy {
         uid == 0 || self.rights.get(&uid).is_some_and(|rights| rights.has(right))
     }
 
-    /// True if a share of all connections is kept for `uid`.
-    pub(crate) fn privileged(&self, uid: u32) -> bool {
-        self.privileged.contains(&uid)
+    /// Whose share of the connections `uid` takes part in, logins apart.
+    pub(crate) fn class(&self, uid: u32) -> Class {
+        if uid != 0 && self.may(uid, Right::Getpw) {
+            Class::Getpw
+        } else if self.may_manage(uid) || self.may(uid, Right::Rcpthosts) {
+            Class::Privileged
+        } else {
+            Class::Ordinary
+        }
     }
 
     /// True for those who may empty caches, and say that a store is to be believed again.
@@ -244,7 +249,8 @@ mod tests {
     fn shares_are_kept_for_qmail_and_only_the_owner_manages() {
         let policy = policy(80);
         for (uid, privileged, manages) in [(0, true, true), (80, true, true), (71, true, false), (73, false, false)] {
-            assert_eq!((policy.privileged(uid), policy.may_manage(uid)), (privileged, manages), "{uid}");
+            let has_share = policy.class(uid) != Class::Ordinary;
+            assert_eq!((has_share, policy.may_manage(uid)), (privileged, manages), "{uid}");
         }
     }
 

@@ -5,11 +5,10 @@ use crate::exit::Failure;
 use crate::peer::Policy;
 use crate::system::own_uid;
 use qmail_lookup_backends::registry::Registry;
-use qmail_lookup_config::{Config, ConfigError, Serving, Sources, Stores, load};
+use qmail_lookup_config::{Config, ConfigError, Serving, Sources, load};
+use qmail_lookup_core::Lookup;
 use qmail_lookup_core::settings::RuleSettings;
-use qmail_lookup_core::{Backend, Lookup};
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// See the module.
@@ -79,30 +78,11 @@ impl State {
             config.rules.deny_uids.push(own);
         }
         let serving = config.serve(registry, before.map(|before| &before.serving))?;
-        let stores = &serving.stores;
-        let lookup = Lookup {
-            mailbox: Arc::clone(&stores.mailbox),
-            alias: Arc::clone(&stores.alias),
-            virtuals: Arc::clone(&stores.virtuals),
-            settings: Arc::new(config.rules.clone()),
-        };
+        let lookup = serving.stores.lookup(&config.rules);
         let policy = Policy::of(&config.daemon).map_err(Unusable::System)?;
         let control = ControlFiles::new(config.qmail.clone(), before.map(|before| &before.control));
         let queue_lifetime = qmail_lookup_config::control::queue_lifetime(&config.qmail);
         Ok(Self { config, lookup, serving, policy, control, queue_lifetime })
-    }
-
-    /// Each store once, with the roles that it has.
-    pub(crate) fn each_store(&self) -> Vec<(Arc<dyn Backend>, String)> {
-        let Stores { mailbox, alias, virtuals } = &self.serving.stores;
-        let mut stores: Vec<(Arc<dyn Backend>, String)> = Vec::new();
-        for (store, role) in [(mailbox, "mailbox"), (alias, "alias"), (virtuals, "virtual")] {
-            match stores.iter_mut().find(|(known, _)| Arc::ptr_eq(known, store)) {
-                Some((_, roles)) => *roles = format!("{roles}, {role}"),
-                None => stores.push((Arc::clone(store), role.to_owned())),
-            }
-        }
-        stores
     }
 }
 

@@ -4,8 +4,7 @@
 use crate::ask;
 use crate::checkpassword::fd3::Offered;
 use crate::checkpassword::{self, exec};
-use crate::exit::{self, DovecotExit};
-use crate::sys;
+use crate::exit::DovecotExit;
 use qmail_lookup_core::Deadline;
 use qmail_lookup_core::wire::auth::{Account, Question, Reply};
 use std::convert::Infallible;
@@ -32,9 +31,7 @@ pub fn main() -> ExitCode {
 
 /// What has to be in order before anything else is done.
 pub fn begin() {
-    exit::on_panic::<DovecotExit>();
-    sys::undumpable();
-    sys::set_alarm(ask::ALARM);
+    checkpassword::begin_with_secret::<DovecotExit>();
 }
 
 fn run(by: Deadline) -> Result<Infallible, DovecotExit> {

@@ -6,7 +6,7 @@ pub mod fd3;
 
 use crate::ask::{self, NoAnswer};
 use crate::control::Socket;
-use crate::exit::{self, CheckpasswordExit};
+use crate::exit::{self, CheckpasswordExit, Exit};
 use crate::stock::{self, Standing};
 use crate::sys;
 use crate::wiped::Wiped;
@@ -35,7 +35,12 @@ pub fn main() -> ExitCode {
 
 /// What has to be in order before anything else is done.
 pub fn begin() {
-    exit::on_panic::<CheckpasswordExit>();
+    begin_with_secret::<CheckpasswordExit>();
+}
+
+/// The same for any program that is offered a password.
+pub fn begin_with_secret<E: Exit>() {
+    exit::on_panic::<E>();
     sys::undumpable();
     sys::set_alarm(ask::ALARM);
 }
