@@ -56,6 +56,35 @@ impl<'a> Encoded<'a> {
     pub fn encode(&self) -> Vec<u8> {
         [b"=", self.host.as_bytes(), b"=-", self.user].concat()
     }
+
+    /// True if mail for `domain` can have come by this key of control/virtualdomains.
+    fn fits(&self, domain: &[u8]) -> bool {
+        let (key, domain) = (self.host.as_bytes(), domain.to_ascii_lowercase());
+        if key.starts_with(b".") { domain.ends_with(key) } else { domain == key }
+    }
+}
+
+/// A recipient as qmail-local gets it: what its local part means beside its domain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Queued<'a> {
+    /// An ordinary local part.
+    Plain,
+    /// A recipient of a virtual host.
+    Virtual(Encoded<'a>),
+    /// The encoding at a host that is not its own: somebody typed it. There is no such mailbox.
+    Forged,
+}
+
+impl<'a> Queued<'a> {
+    /// Reads `local`, in original case, and the domain that stands behind it in the queue.
+    #[must_use]
+    pub fn of(local: &'a [u8], domain: &[u8]) -> Self {
+        match Encoded::decode(local) {
+            None => Self::Plain,
+            Some(encoded) if encoded.fits(domain) => Self::Virtual(encoded),
+            Some(_) => Self::Forged,
+        }
+    }
 }
 
 /// True if `text` matches `pattern` as SQL's LIKE does with `\` as escape: `%` any bytes, `_` one byte, ASCII case
@@ -173,6 +202,22 @@ mod tests {
         ] {
             assert_eq!(decode(plain), None, "{plain}");
         }
+    }
+
+    #[test]
+    fn an_encoded_recipient_belongs_to_its_own_host() {
+        let of = |local: &str, domain: &str| match Queued::of(local.as_bytes(), domain.as_bytes()) {
+            Queued::Plain => "plain".to_owned(),
+            Queued::Virtual(Encoded { user, .. }) => String::from_utf8(user.to_vec()).unwrap(),
+            Queued::Forged => "forged".to_owned(),
+        };
+        assert_eq!(of("Iain", "mail.test"), "plain");
+        assert_eq!(of("=virtual.com=-Iain", "Virtual.COM"), "Iain");
+        assert_eq!(of("=virtual.com=-Iain", "mail.test"), "forged");
+        assert_eq!(of("=virtual.com=-Iain", ""), "forged");
+        assert_eq!(of("=.wild.test=-Iain", "a.Wild.test"), "Iain");
+        assert_eq!(of("=.wild.test=-Iain", "wild.test"), "forged");
+        assert_eq!(of("=.wild.test=-Iain", "notwild.test"), "forged");
     }
 
     #[test]

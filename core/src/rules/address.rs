@@ -2,7 +2,7 @@
 
 use super::deliver::{Delivery, delivery};
 use super::facts::Facts;
-use super::local::{Route, route_of_local, route_of_queued};
+use super::local::{Route, route_of_local, route_of_queued, route_of_recipient};
 use super::rcpthost::Accepted;
 use super::virtual_host::{self, Picked};
 use super::{Question, Stop};
@@ -142,14 +142,14 @@ impl Explain {
         let is_local = |locals: &Vec<Host>| Host::new(domain).is_some_and(|host| locals.contains(&host));
         if self.control.locals.as_ref().is_some_and(is_local) {
             facts.note("G1", || format!("{} stands in control/locals", printable(domain)));
-            // An encoded recipient typed at a local host is a forgery, and bounces (rule V5).
+            // A local host has no line in control/virtualdomains that counts: whatever is encoded was typed.
             return match Encoded::decode(local) {
                 Some(_) => Ok(Some(Route::Unknown)),
                 None => route_of_local(facts, local).map(Some),
             };
         }
         if let Some((key, prepend)) = self.control.virtual_domains.find(&self.address) {
-            return sent_by_line(facts, key, prepend, local);
+            return sent_by_line(facts, (key, prepend), (local, domain));
         }
         if let Some(route) = virtual_host::route_of_address(facts, &host_keys(domain), local)? {
             return Ok(Some(route));
@@ -179,7 +179,11 @@ impl Explain {
 /// The route of `local` at a host whose line of control/virtualdomains is `key:prepend`. What qmail-send puts into the
 /// queue is all that qmail-getpw sees: our own line comes back as the host's rows, the administrator's names somebody
 /// else, whatever rows the host has.
-fn sent_by_line(facts: &Facts<'_>, key: &[u8], prepend: &[u8], local: &[u8]) -> Result<Option<Route>, Stop> {
+fn sent_by_line(
+    facts: &Facts<'_>,
+    (key, prepend): (&[u8], &[u8]),
+    (local, domain): (&[u8], &[u8]),
+) -> Result<Option<Route>, Stop> {
     if prepend.is_empty() {
         facts.note("V1", || format!("control/virtualdomains has '{}:': remote", printable(key)));
         return Ok(None);
@@ -189,5 +193,5 @@ fn sent_by_line(facts: &Facts<'_>, key: &[u8], prepend: &[u8], local: &[u8]) -> 
         let line = format!("{}:{}", printable(key), printable(prepend));
         format!("control/virtualdomains has '{line}': queued as '{}'", printable(&queued))
     });
-    route_of_queued(facts, &queued).map(Some)
+    route_of_recipient(facts, &queued, domain).map(Some)
 }

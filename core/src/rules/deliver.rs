@@ -65,12 +65,15 @@ pub(super) fn delivery(facts: &Facts<'_>, route: &Route, alias_home: &[u8]) -> R
         }
         Route::Mailbox { mailbox, dash, ext } => of_mailbox(facts, mailbox, dash, ext),
         Route::AliasUser { ext, address } => match alias_user {
-            Some(user) => rows(facts, &user, b"-", ext, address.as_ref(), alias_home),
+            Some(user) => {
+                let exts = Exts { ext, own: Own::NamesAndAddresses, address: address.as_ref() };
+                rows(facts, &user, b"-", exts, alias_home)
+            }
             None => Ok(Delivery::Files { owner: OwnerFlags::default() }),
         },
         // If no system user has the name, the stock program ends at the alias user with the whole local part.
         Route::Stock { local } => match alias_user {
-            Some(user) => rows(facts, &user, b"-", local, None, alias_home),
+            Some(user) => rows(facts, &user, b"-", Exts { ext: local, own: Own::Names, address: None }, alias_home),
             None => Ok(Delivery::Files { owner: OwnerFlags::default() }),
         },
     }
@@ -90,8 +93,32 @@ pub(super) fn of_mailbox(facts: &Facts<'_>, mailbox: &Mailbox, dash: &[u8], ext:
             facts.note("P3", || format!("mailbox {} is suspended", mailbox.username));
             Ok(refused)
         }
-        None => rows(facts, &mailbox.username, dash, ext, None, &mailbox.home),
+        None => {
+            let exts = Exts { ext, own: Own::NamesAndAddresses, address: None };
+            rows(facts, &mailbox.username, dash, exts, &mailbox.home)
+        }
     }
+}
+
+/// Under which extensions rows may stand.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Exts<'a> {
+    /// The extension of the delivery.
+    pub(super) ext: &'a [u8],
+    /// Which rows of that extension count.
+    pub(super) own: Own,
+    /// A second one: the whole virtual address.
+    pub(super) address: Option<&'a Ext>,
+}
+
+/// Which rows of an extension count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Own {
+    /// All.
+    NamesAndAddresses,
+    /// Not those whose alias is an address of a virtual host: this extension was typed as a local part at a local host,
+    /// by whoever wants to get around table virtual.
+    Names,
 }
 
 /// The instructions of `(user, ext)`: exact rows, then those of `address`, then those of `@` (rule A1). Everything is
@@ -100,15 +127,17 @@ pub(super) fn rows(
     facts: &Facts<'_>,
     user: &Username,
     dash: &[u8],
-    ext: &[u8],
-    address: Option<&Ext>,
+    exts: Exts<'_>,
     home: &[u8],
 ) -> Result<Delivery, Stop> {
+    let Exts { ext, own, address } = exts;
     let suffixed = |suffix: &[u8]| {
         let whole = [dash, ext, suffix].concat();
         Ext::new(whole.strip_prefix(b"-").unwrap_or(&whole))
     };
-    let exact = Ext::new(ext);
+    // An extension that is itself an @ has no row of its own, as it would have no file but the default.
+    let counts = |own_ext: &Ext| own_ext.as_str() != "@" && (own == Own::NamesAndAddresses || !ext.contains(&b'@'));
+    let exact = Ext::new(ext).filter(counts);
     let catch_all = Ext::new(b"@").filter(|_| !ext.is_empty());
     let (owner, owner_default) = (suffixed(b"-owner"), suffixed(b"-owner-default"));
     let mut wanted: Vec<Ext> = Vec::new();

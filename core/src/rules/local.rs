@@ -7,7 +7,7 @@ use crate::getpw::Owner;
 use crate::key::{Ext, Username};
 use crate::limits::BREAKS_MAX;
 use crate::mailbox::Mailbox;
-use crate::virtuals::Encoded;
+use crate::virtuals::{Encoded, Queued};
 
 /// Who gets the mail, before anybody looked at instructions or homes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +90,17 @@ pub(super) fn route_of_queued(facts: &Facts<'_>, local: &[u8]) -> Result<Route, 
     match Encoded::decode(local) {
         Some(Encoded { host, user }) => virtual_host::route_of_encoded(facts, &host, user),
         None => route_of_local(facts, local),
+    }
+}
+
+/// The route of a recipient as it stands in the queue, for qmail-local, which is told the domain too.
+pub(super) fn route_of_recipient(facts: &Facts<'_>, local: &[u8], domain: &[u8]) -> Result<Route, Stop> {
+    match Queued::of(local, domain) {
+        Queued::Forged => {
+            facts.note("V5", || "an encoded recipient at a host that is not its own");
+            Ok(Route::Unknown)
+        }
+        Queued::Plain | Queued::Virtual(_) => route_of_queued(facts, local),
     }
 }
 

@@ -1,12 +1,15 @@
 //! What qmail-local is asked: the delivery of a recipient as it stands in the queue (rules V1 to V6, A1 to A5, P3).
 
-use super::deliver::{Delivery, delivery, of_mailbox, rows};
+use super::deliver::{Delivery, Exts, NO_MAILBOX, Own, delivery, of_mailbox, rows};
 use super::facts::Facts;
-use super::local::{Route, route_of_local, route_of_queued};
+use super::local::{Route, route_of_recipient};
 use super::{Question, Stop};
-use crate::key::{Host, Username};
+use crate::key::Username;
 use crate::mailbox::Mailbox;
-use crate::virtuals::Encoded;
+use crate::virtuals::Queued;
+
+/// The deferral of a virtual recipient that was routed without its rows.
+const NOT_OUR_GETPW: &str = "Recipient was routed without its rows; is qmail-getpw in place? (#4.3.0)";
 
 /// qmail-local's arguments, and the user's home as the system knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,47 +41,56 @@ impl Question for Deliver {
     type Answer = Delivered;
 
     fn decide(&self, facts: &Facts<'_>) -> Result<Delivered, Stop> {
-        let route = self.route(facts)?;
+        let queued = Queued::of(&self.local, &self.domain);
+        let route = route_of_recipient(facts, &self.local, &self.domain)?;
         let Some(user) = Username::new(&self.user) else {
             // No row can have such a name.
-            let delivery = Delivery::Files { owner: super::OwnerFlags::default() };
+            let files = Delivery::Files { owner: super::OwnerFlags::default() };
+            let delivery = if queued == Queued::Forged { Delivery::Bounce(NO_MAILBOX.into()) } else { files };
             return Ok(Delivered { mailbox: None, delivery });
         };
         let mailbox = facts.mailboxes("K2", vec![user.clone()])?.one(&user, facts.settings)?;
-        let delivery = if self.agrees(facts, &user, &route) {
+        let delivery = if queued == Queued::Forged || self.agrees(facts, &user, &route) {
             delivery(facts, &route, self.system_home.as_deref().unwrap_or_default())?
+        } else if matches!(queued, Queued::Virtual(_)) && self.ext == self.local && is_alias_user(facts, &user) {
+            // Only an unknown recipient looks like this, and this one is known: its rows are new, or a qmail-getpw that
+            // knows no rows is in the place of ours. The files of the alias user are not meant for it.
+            facts.note("V5", || "routed as an unknown recipient, but known");
+            Delivery::Defer(NOT_OUR_GETPW.into())
         } else {
-            // users/cdb, the stock qmail-getpw or the state of a home chose this user, or a row has changed since.
-            facts.note("A1", || format!("delivered as {user}, with the extension that qmail-lspawn was given"));
-            match &mailbox {
-                Some(mailbox) => of_mailbox(facts, mailbox, &self.dash, &self.ext)?,
-                None => {
-                    let home = self.system_home.as_deref().unwrap_or_default();
-                    rows(facts, &user, &self.dash, &self.ext, None, home)?
-                }
-            }
+            self.as_given(facts, &user, mailbox.as_ref(), &queued)?
         };
         Ok(Delivered { mailbox, delivery })
     }
 }
 
+fn is_alias_user(facts: &Facts<'_>, user: &Username) -> bool {
+    user.as_bytes().eq_ignore_ascii_case(facts.settings.alias_user.as_bytes())
+}
+
 impl Deliver {
-    /// The route by local part and domain; the extension, which senders can type, decides nothing here.
-    fn route(&self, facts: &Facts<'_>) -> Result<Route, Stop> {
-        match Encoded::decode(&self.local) {
-            Some(encoded) if fits(&encoded.host, &self.domain) => route_of_queued(facts, &self.local),
-            // Somebody typed the encoding at another host (rule V5).
-            Some(_) => {
-                facts.note("V5", || "an encoded recipient at a host that is not its own");
-                Ok(Route::Unknown)
+    /// users/cdb, the stock qmail-getpw or the state of a home chose this user, or a row has changed since.
+    fn as_given(
+        &self,
+        facts: &Facts<'_>,
+        user: &Username,
+        mailbox: Option<&Mailbox>,
+        queued: &Queued<'_>,
+    ) -> Result<Delivery, Stop> {
+        facts.note("A1", || format!("delivered as {user}, with the extension that qmail-lspawn was given"));
+        match mailbox {
+            Some(mailbox) => of_mailbox(facts, mailbox, &self.dash, &self.ext),
+            None => {
+                let home = self.system_home.as_deref().unwrap_or_default();
+                let own = if *queued == Queued::Plain { Own::Names } else { Own::NamesAndAddresses };
+                rows(facts, user, &self.dash, Exts { ext: &self.ext, own, address: None }, home)
             }
-            None => route_of_local(facts, &self.local),
         }
     }
 
     /// True if qmail-lspawn was given what getpw makes of `route`.
     fn agrees(&self, facts: &Facts<'_>, user: &Username, route: &Route) -> bool {
-        let alias_user = || user.as_bytes().eq_ignore_ascii_case(facts.settings.alias_user.as_bytes());
+        let alias_user = || is_alias_user(facts, user);
         match route {
             Route::Mailbox { mailbox, dash, ext } => {
                 mailbox.username == *user && self.dash == *dash && self.ext == *ext
@@ -88,10 +100,4 @@ impl Deliver {
             Route::Forward(_) => self.ext == b"forward" && alias_user(),
         }
     }
-}
-
-/// True if mail for `domain` can have come by this key of control/virtualdomains.
-fn fits(key: &Host, domain: &[u8]) -> bool {
-    let domain = domain.to_ascii_lowercase();
-    if key.as_bytes().starts_with(b".") { domain.ends_with(key.as_bytes()) } else { domain == key.as_bytes() }
 }

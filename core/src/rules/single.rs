@@ -1,6 +1,6 @@
 //! Single questions for people: one mailbox, one set of instructions.
 
-use super::deliver::{Delivery, rows};
+use super::deliver::{Delivery, Exts, Own, rows};
 use super::facts::Facts;
 use super::{Question, Stop};
 use crate::key::Username;
@@ -43,6 +43,7 @@ impl Question for Instructions {
         let mailbox = facts.mailboxes("K2", vec![name.clone()])?.one(&name, facts.settings)?;
         let home = mailbox.map_or_else(|| self.alias_home.clone(), |mailbox| mailbox.home);
         let dash: &[u8] = if self.ext.is_empty() { b"" } else { b"-" };
-        rows(facts, &name, dash, &self.ext, None, &home).map(Some)
+        let exts = Exts { ext: &self.ext, own: Own::NamesAndAddresses, address: None };
+        rows(facts, &name, dash, exts, &home).map(Some)
     }
 }
