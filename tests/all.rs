@@ -4,10 +4,13 @@
 mod cli;
 mod clients;
 mod conformance;
+mod crash;
 mod daemon;
 mod docs;
+mod golden;
 mod layers;
 mod loaders;
+mod local;
 mod lockfile;
 mod mappings;
 mod outage;
@@ -38,6 +41,9 @@ fn main() -> ExitCode {
     trials.extend(complete.filter(|subject| subject.complete).flat_map(rules::trials));
     trials.extend(cli::trials());
     trials.extend(daemon::trials());
+    trials.extend(golden::trials());
+    trials.extend(local::trials());
+    trials.extend(crash::trials());
     trials.extend(clients::trials());
     trials.extend(docs::trials());
     let conclusion = libtest_mimic::run(&arguments, trials);

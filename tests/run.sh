@@ -15,7 +15,7 @@ say() { echo "tests/run.sh: $*" >&2; }
 needed='mariadbd:mariadb-server-core mariadb-install-db:mariadb-server-core mariadb:mariadb-client-core
   mariadb-admin:mariadb-client slapd:slapd ldapsearch:ldap-utils ldapadd:ldap-utils openssl:openssl mkpasswd:whois
   cc:gcc setpriv:util-linux dovecot:dovecot-core doveadm:dovecot-core postmap:postfix cvm-testclient:cvm
-  smtpfront-qmail:mailfront tcpserver:ucspi-tcp softlimit:daemontools mandoc:mandoc systemd-analyze:systemd'
+  smtpfront-qmail:mailfront tcpserver:ucspi-tcp softlimit:daemontools mandoc:mandoc systemd-analyze:systemd strace:strace'
 
 missing_packages() {
   local pair found=

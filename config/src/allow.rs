@@ -1,7 +1,7 @@
 //! `[daemon.allow]`: what users of this machine may ask, besides what they may ask anyway.
 //!
 //! Names of users are resolved when the daemon starts. Whether a process may ask for the delivery instructions of a
-//! mailbox is not among the rights: it depends on the mailbox.
+//! mailbox is not among the rights: it depends on the mailbox. Only for users who are nobody's it can be given.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
@@ -31,6 +31,9 @@ pub enum Right {
     VirtualGid,
     /// Uid, gid and home of a login, without its password; asked at the auth socket.
     Userdb,
+    /// How mail is delivered for users of users/assign who are neither mailbox nor system user and have no rows: by their
+    /// files. Without it such mail waits.
+    DeliverFiles,
 }
 
 /// As [`Right::as_str`], in the order of [`Right::ALL`].
@@ -45,11 +48,12 @@ const NAMES: &[&str] = &[
     "virtual_uid",
     "virtual_gid",
     "userdb",
+    "deliver_files",
 ];
 
 impl Right {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Getpw,
         Self::Rcpthosts,
         Self::Recipient,
@@ -60,9 +64,10 @@ impl Right {
         Self::VirtualUid,
         Self::VirtualGid,
         Self::Userdb,
+        Self::DeliverFiles,
     ];
 
-    /// Its name in the configuration, which is the question's name on the socket.
+    /// Its name in the configuration: that of the question on the socket, as far as it is the right to ask one.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -76,6 +81,7 @@ impl Right {
             Self::VirtualUid => "virtual_uid",
             Self::VirtualGid => "virtual_gid",
             Self::Userdb => "userdb",
+            Self::DeliverFiles => "deliver_files",
         }
     }
 
@@ -104,7 +110,9 @@ impl<'de> Deserialize<'de> for Right {
 
             fn visit_str<E: Error>(self, name: &str) -> Result<Right, E> {
                 if name == "deliver" {
-                    return Err(E::custom("deliver is given to nobody: only the user of a mailbox may ask it"));
+                    return Err(E::custom(
+                        "only the user of a mailbox may ask deliver; for users of users/assign who are none there is deliver_files",
+                    ));
                 }
                 Right::named(name).ok_or_else(|| E::unknown_variant(name, NAMES))
             }

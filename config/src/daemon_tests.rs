@@ -134,7 +134,7 @@ fn no_two_files_of_the_daemon_have_one_path() {
 #[test]
 fn an_unknown_word_is_refused_with_the_one_that_was_meant() {
     let rights = "getpw, rcpthosts, recipient, virtual, mailbox, virtual_mailbox, virtual_alias, virtual_uid, \
-                  virtual_gid, userdb";
+                  virtual_gid, userdb, deliver_files";
     for (daemon, key, problem, nearest) in [
         (json!({"log_format": "jsn"}), "log_format", "`jsn` is none of text, json".to_owned(), Some("json")),
         (
@@ -154,7 +154,8 @@ fn an_unknown_word_is_refused_with_the_one_that_was_meant() {
         (
             json!({"allow": {"x": ["deliver"]}}),
             "allow.x[0]",
-            "deliver is given to nobody: only the user of a mailbox may ask it".to_owned(),
+            "only the user of a mailbox may ask deliver; for users of users/assign who are none there is deliver_files"
+                .to_owned(),
             None,
         ),
         (

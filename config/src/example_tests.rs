@@ -49,7 +49,12 @@ fn examples(defaults: crate::DaemonSettings) -> crate::DaemonSettings {
         cvm_lookup_socket: path("cvm-lookup"),
         cvm_auth_socket: path("cvm-auth"),
         metrics: "127.0.0.1:9199".parse().ok().map(MetricsAddress::Tcp),
-        allow: [("postfix".to_owned(), postfix), ("dovecot".to_owned(), vec![Right::Userdb])].into(),
+        allow: [
+            ("postfix".to_owned(), postfix),
+            ("dovecot".to_owned(), vec![Right::Userdb]),
+            ("vpopmail".to_owned(), vec![Right::DeliverFiles]),
+        ]
+        .into(),
         ..defaults
     }
 }

@@ -30,7 +30,7 @@ fn errors_name_file_line_and_key() {
         (
             "[daemon.allow]\npostfix = [\n 'recipient',\n 'userbd']\n",
             "q.toml:7:2: daemon.allow.postfix[1]: `userbd` is none of getpw, rcpthosts, recipient, virtual, mailbox, \
-             virtual_mailbox, virtual_alias, virtual_uid, virtual_gid, userdb; did you mean userdb?",
+             virtual_mailbox, virtual_alias, virtual_uid, virtual_gid, userdb, deliver_files; did you mean userdb?",
         ),
         ("[daemon]\nallow = []\n", "q.toml:5:1: daemon.allow: expected a table [daemon.allow]"),
         ("[daemon]\nconnections = -1\n", "q.toml:5:1: daemon.connections: invalid value: integer `-1`, expected u32"),

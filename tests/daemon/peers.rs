@@ -19,6 +19,7 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("peers::who_has_no_right_is_told_nothing_and_is_logged", rights),
         trial("peers::a_getpw_that_may_not_ask_defers", deferred),
         trial("peers::deliveries_are_told_to_their_user_and_to_nobody_else", deliveries),
+        trial("peers::users_of_users_assign_get_their_files_if_that_is_allowed", files_of_nobody),
         trial("peers::who_may_not_ask_cannot_tell_what_there_is", same_words),
         trial("peers::no_login_and_no_order_is_taken_at_the_lookup_socket", lookup_socket),
         trial("peers::the_auth_socket_is_for_root_and_its_group", auth_socket),
@@ -162,6 +163,22 @@ fn deliveries() -> Outcome {
         equal(&format!("{who} asks for {user}"), delivery(&daemon, who, user, ext)?, None)?;
     }
     logged(&daemon, &[&STRANGER.to_string(), "deliver"])
+}
+
+/// Lines as vpopmail writes them: the user is a host, and no mailbox.
+fn files_of_nobody() -> Outcome {
+    let site = Site::sqlite("[daemon.allow]\nlp = [\"deliver_files\"]")?;
+    site.sql("INSERT INTO alias (username, alias, alias_username, alias_host) VALUES ('rows.test', 'x', '.', '/M/')")?;
+    let daemon = site.start()?;
+    let lp = uid("lp")?;
+    let files = delivery(&daemon, lp, "example.com", "joe")?;
+    ensure(matches!(files, Some(Delivery::Files { .. })), format!("its files: {files:?}"))?;
+    for (who, user) in
+        [(STRANGER, "example.com"), (lp, "rows.test"), (lp, "iain"), (lp, "daemon"), (lp, ALIAS)]
+    {
+        equal(&format!("{who} asks for {user}"), delivery(&daemon, who, user, "x")?, None)?;
+    }
+    Ok(())
 }
 
 /// Existing or not, broken or not, with alias or without: the answer is the same.

@@ -9,10 +9,11 @@ use std::path::Path;
 use std::process::Command;
 
 /// Page, source of the program's exit codes, and the enum there.
-const EXITS: [(&str, &str, &str); 6] = [
+const EXITS: [(&str, &str, &str); 7] = [
     ("qmail-lookup.8", "bins/admin/src/exit.rs", "Exit"),
     ("qmail-lookupd.8", "bins/daemon/src/exit.rs", "Exit"),
     ("qmail-getpw.8", "bins/dropin/src/exit.rs", "GetpwExit"),
+    ("qmail-local.8", "bins/dropin/src/exit.rs", "LocalExit"),
     ("checkpassword.8", "bins/dropin/src/exit.rs", "CheckpasswordExit"),
     ("dovecot-checkpassword.8", "bins/dropin/src/exit.rs", "DovecotExit"),
     ("qmail-rcptcheck.8", "bins/dropin/src/exit.rs", "RcptcheckExit"),

@@ -2,6 +2,7 @@
 //! true.
 
 mod activation;
+mod local;
 mod man;
 mod snippets;
 mod supervise;
@@ -16,7 +17,7 @@ use std::process::{Command, Output};
 
 /// All trials `docs::AREA::SENTENCE`.
 pub(crate) fn trials() -> Vec<Trial> {
-    let shipped = [units::trials(), activation::trials(), supervise::trials(), snippets::trials()];
+    let shipped = [units::trials(), activation::trials(), supervise::trials(), snippets::trials(), local::trials()];
     let all = [man::trials(), text::trials()].into_iter().chain(shipped);
     all.flatten().collect()
 }

@@ -1,6 +1,6 @@
 //! What the documents show is what is shipped, and what the programs accept.
 
-use super::{files, read, root, trial};
+use super::{files, read, root, succeeds, trial};
 use libtest_mimic::{Failed, Trial};
 use qmail_lookup_tests::check::{Outcome, ensure, equal};
 use qmail_lookup_tests::site::program;
@@ -44,6 +44,16 @@ pub(super) fn trials() -> Vec<Trial> {
             }
             Ok(())
         }),
+        trial("text::commands_are_shell", || {
+            let mut count = 0;
+            for (_, info, text) in blocks()? {
+                if info.split(' ').next() == Some("sh") {
+                    succeeds(Command::new("sh").args(["-n", "-c", &text]))?;
+                    count += 1;
+                }
+            }
+            ensure(count >= 10, format!("{count} blocks of commands"))
+        }),
         trial("text::metrics_that_are_named_are_told", || {
             let sources = ["metrics.rs", "http.rs"].map(|name| read(Path::new("bins/daemon/src").join(name)));
             let [metrics, http] = sources;
@@ -62,7 +72,7 @@ pub(super) fn trials() -> Vec<Trial> {
 }
 
 /// All sources below a folder, with broken lines of text joined.
-fn sources(folder: &str) -> Result<String, Failed> {
+pub(super) fn sources(folder: &str) -> Result<String, Failed> {
     let mut all = String::new();
     let mut folders = vec![root().join(folder)];
     while let Some(folder) = folders.pop() {

@@ -8,7 +8,8 @@ use crate::daemon::{Daemon, GENERIC};
 use crate::peer::{Peer, may_deliver};
 use crate::state::State;
 use crate::system::SystemUser;
-use qmail_lookup_core::rules::{Deliver, Delivered, OneMailbox};
+use qmail_lookup_config::Right;
+use qmail_lookup_core::rules::{Deliver, Delivered, Delivery, OneMailbox, OwnerFlags};
 use qmail_lookup_core::settings::AliasPaths;
 use qmail_lookup_core::{Deadline, LookupError, Mailbox, Username, wire};
 use std::sync::Arc;
@@ -28,7 +29,8 @@ pub(crate) async fn answer(
     let asking = Asking { daemon, state, user: &asked.user, by };
     let error = match asking.decide(&asked).await {
         Ok((delivered, system)) => {
-            if !may_deliver(peer.uid, delivered.mailbox.as_ref(), asking.is_alias_user(), system.as_deref()) {
+            let is_his = may_deliver(peer.uid, delivered.mailbox.as_ref(), asking.is_alias_user(), system.as_deref());
+            if !is_his && !(asking.is_nobodys(&delivered, &system) && state.policy.may(peer.uid, Right::DeliverFiles)) {
                 return asking.refuse(peer);
             }
             daemon.overdue.answered(content);
@@ -61,6 +63,12 @@ type System = Option<Arc<SystemUser>>;
 impl Asking<'_> {
     fn is_alias_user(&self) -> bool {
         self.user.eq_ignore_ascii_case(self.state.config.rules.alias_user.as_bytes())
+    }
+
+    /// True if the user is one of users/assign only, whose mail has nothing to do with any row.
+    fn is_nobodys(&self, delivered: &Delivered, system: &System) -> bool {
+        let by_files = delivered.delivery == Delivery::Files { owner: OwnerFlags::default() };
+        !self.is_alias_user() && delivered.mailbox.is_none() && system.is_none() && by_files
     }
 
     fn refuse(&self, peer: Peer) -> Said {

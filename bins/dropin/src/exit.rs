@@ -60,6 +60,18 @@ pub enum RcptcheckExit {
     Temporary = 111,
 }
 
+/// What qmail-lspawn understands from qmail-local. Source: report() of qmail-lspawn.c; it knows a few more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum LocalExit {
+    /// Every instruction was carried out.
+    Done = 0,
+    /// The message goes back to its sender.
+    Bounce = 100,
+    /// The message stays in the queue.
+    Defer = 111,
+}
+
 macro_rules! exits {
     ($($program:ty: $temporary:ident),*) => {$(
         impl Exit for $program {
@@ -78,7 +90,13 @@ macro_rules! exits {
     )*};
 }
 
-exits!(GetpwExit: Defer, CheckpasswordExit: Temporary, DovecotExit: Temporary, RcptcheckExit: Temporary);
+exits!(
+    GetpwExit: Defer,
+    LocalExit: Defer,
+    CheckpasswordExit: Temporary,
+    DovecotExit: Temporary,
+    RcptcheckExit: Temporary
+);
 
 /// Makes any later panic end the process at once, silently, with the temporary status. A panic that unwinds to the end
 /// of main exits 101, and qmail bounces on 101.

@@ -3,6 +3,7 @@
 //! | program | room |
 //! |---|---|
 //! | `qmail-getpw` | [`getpw`], with [`home`] (rule G3) and [`stock`] (rule G4) |
+//! | `qmail-local` | [`local`] |
 //! | `checkpassword` | [`checkpassword`] |
 //! | `dovecot-checkpassword` | [`dovecot`] |
 //! | `qmail-rcptcheck` | [`rcptcheck`] |
@@ -20,6 +21,7 @@ pub mod dovecot;
 pub mod exit;
 pub mod getpw;
 pub mod home;
+pub mod local;
 pub mod rcptcheck;
 pub mod stock;
 pub mod sys;

@@ -1,6 +1,12 @@
 //! The kernel's calls that std does not offer, or not safely. All unsafe code of the drop-ins.
 #![allow(unsafe_code)] // these calls have no safe form in std
 
+pub mod files;
+pub mod guard;
+pub mod names;
+pub mod spawn;
+pub mod timer;
+
 use std::ffi::{CString, OsStr, OsString};
 use std::io::{Error, ErrorKind, Result};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -25,6 +31,12 @@ extern "C" fn record() {
             CLOSED.fetch_or(1 << fd, Ordering::Relaxed);
         }
     }
+}
+
+/// Whether standard input was open when the program was started.
+#[must_use]
+pub fn stdin_was_open() -> bool {
+    CLOSED.load(Ordering::Relaxed) & 1 == 0
 }
 
 /// Whether standard output was open when the program was started.
@@ -104,6 +116,24 @@ pub fn clear_alarm() {
     // SAFETY: touches no memory.
     unsafe {
         libc::alarm(0);
+    }
+}
+
+/// Sets the file mode creation mask.
+pub fn set_umask(mask: libc::mode_t) {
+    // SAFETY: always succeeds and touches no memory.
+    unsafe {
+        libc::umask(mask);
+    }
+}
+
+/// Makes a write beyond the file size limit an error (EFBIG) and not the end of the process. exec takes it back.
+pub fn survive_file_size_limit() {
+    extern "C" fn nothing(_: libc::c_int) {}
+    let handler: extern "C" fn(libc::c_int) = nothing;
+    // SAFETY: the handler does nothing, which is allowed at any time.
+    unsafe {
+        libc::signal(libc::SIGXFSZ, handler as libc::sighandler_t);
     }
 }
 

@@ -4,6 +4,7 @@
 mod commands;
 mod daemon;
 mod dropins;
+mod local;
 mod lspawn;
 mod programs;
 mod thread;
@@ -11,6 +12,7 @@ mod thread;
 pub use commands::{Ran, command, run};
 pub use daemon::{Daemon, connect, read_frame};
 pub use dropins::{RcptCheck, Said};
+pub use local::{ALIAS_EMPTY, Local, Queued, Report};
 pub use lspawn::Answer;
 pub use programs::{dropin, example, program};
 pub use thread::{as_member, as_user};
@@ -229,19 +231,27 @@ impl Site {
             std::fs::write(self.path("q/control").join(name), text)?;
         }
         std::fs::write(self.path("q/message"), "Subject: test\n\nhello\n")?;
-        let homes =
-            [("iain", IAIN), ("bob", BOB), ("bob-smith", BOB_SMITH), ("virtual", VIRTUAL), ("suspended", SUSPENDED)];
+        let alias = nix::unistd::User::from_name(ALIAS)?.ok_or("no stand-in for the alias user")?.uid.as_raw();
+        let homes = [
+            ("iain", IAIN),
+            ("bob", BOB),
+            ("bob-smith", BOB_SMITH),
+            ("virtual", VIRTUAL),
+            ("suspended", SUSPENDED),
+            ("alias", alias),
+        ];
         for (name, id) in homes {
             let home = self.path("homes").join(name);
             std::fs::create_dir(&home)?;
             chown(&home, Some(id), Some(id))?;
         }
-        for name in ["qmail-getpw", "checkpassword", "dovecot-checkpassword", "qmail-rcptcheck"] {
+        for name in ["qmail-getpw", "qmail-local", "checkpassword", "dovecot-checkpassword", "qmail-rcptcheck"] {
             // By another process: a file that a thread of this one has open for writing cannot be run, and a process
             // that another thread starts meanwhile inherits it for a moment.
             let copied = Command::new("cp").arg(dropin(name)?).arg(self.path("q/bin")).status()?;
             ensure(copied.success(), format!("{name} cannot be copied"))?;
         }
+        self.lay_out_queue()?;
         // Its stock program knows one system user, and else ends at the alias user, as qmail's own does.
         self.script(
             "q/bin/qmail-getpw.stock",

@@ -48,6 +48,7 @@ fn delivery_is_told_to_its_own_user_and_others_learn_nothing() {
     assert_eq!(ask(800, "iain", "bogus"), refused);
     let line = daemon.logged("a question that is not allowed");
     assert!(line.contains("uid=801") && line.contains("question=\"deliver\""), "{line}");
+    daemon.logged("rule A2");
     let errors = daemon.log().lines().filter(|line| line.contains("rule A2")).count();
     assert_eq!(errors, 1, "logged for its own user only: {}", daemon.log());
 }

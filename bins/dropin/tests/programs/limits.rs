@@ -1,6 +1,7 @@
 //! The static programs under the limits that qmail sites set.
 
 use super::daemon::{answering, auth_frame, getpw_answer, getpw_frame, map_frame};
+use super::local::Mailbox;
 use super::site::{Site, code, feed, program};
 use qmail_lookup_core::getpw::{SixFields, Winner};
 use qmail_lookup_core::wire::auth::Reply as Auth;
@@ -36,6 +37,16 @@ fn four_megabytes_are_enough() {
         let longest = SixFields { dash: b"-".into(), ext: vec![b'e'; 90_000], ..fields };
         answering(site.lookup(), getpw_frame(&getpw_answer(Winner::Mailbox(longest))));
         assert_eq!(code(&under(&site, "", "qmail-getpw").arg("x").output().unwrap()), 0, "{limit}");
+
+        let mailbox = Mailbox::new();
+        mailbox.rows(&super::local::every_kind("read line; echo \"$line\" >program"));
+        let message = [&b"S: x\n\n"[..], &b"a line of forty characters and a newline\n".repeat(250_000)].concat();
+        // The shell of the stand-in for qmail-queue lives under the same limit.
+        mailbox.queue("read line; echo \"$line\" >queued; cat >/dev/null; cat <&1 >envelope");
+        let mut command = under(&mailbox.site, "", "qmail-local");
+        let output = mailbox.arguments(&mut command).stdin(mailbox.message(&message)).output().unwrap();
+        assert_eq!(code(&output), 0, "{limit}: {output:?}");
+        mailbox.has_all_of(&message);
 
         let site = Site::new();
         answering(site.lookup(), map_frame(Reply::NotFound));

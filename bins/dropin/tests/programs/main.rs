@@ -22,6 +22,8 @@ mod impostor;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod local;
+#[cfg(test)]
 mod panics;
 #[cfg(test)]
 mod patience;

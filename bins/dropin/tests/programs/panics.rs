@@ -5,9 +5,13 @@ use std::process::Command;
 
 #[test]
 fn a_panic_is_temporary() {
-    for (program, temporary) in
-        [("qmail-getpw", 118), ("checkpassword", 111), ("dovecot-checkpassword", 111), ("qmail-rcptcheck", 111)]
-    {
+    for (program, temporary) in [
+        ("qmail-getpw", 118),
+        ("qmail-local", 111),
+        ("checkpassword", 111),
+        ("dovecot-checkpassword", 111),
+        ("qmail-rcptcheck", 111),
+    ] {
         let output = Command::new(example("panics")).arg(program).output().unwrap();
         assert_eq!(code(&output), temporary, "{program}");
         assert!(output.stdout.is_empty() && output.stderr.is_empty(), "{program}: {output:?}");

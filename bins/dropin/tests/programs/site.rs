@@ -126,6 +126,7 @@ pub(crate) fn program(name: &str) -> PathBuf {
         "qmail-getpw" => env!("CARGO_BIN_EXE_qmail-getpw"),
         "checkpassword" => env!("CARGO_BIN_EXE_checkpassword"),
         "dovecot-checkpassword" => env!("CARGO_BIN_EXE_dovecot-checkpassword"),
+        "qmail-local" => env!("CARGO_BIN_EXE_qmail-local"),
         "qmail-rcptcheck" => env!("CARGO_BIN_EXE_qmail-rcptcheck"),
         _ => panic!("no program {name}"),
     }

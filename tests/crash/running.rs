@@ -1,0 +1,106 @@
+//! A delivery that something happens to while it runs.
+
+use libtest_mimic::Failed;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use qmail_lookup_tests::site::{Local, Report, Site};
+use std::io::{Read, Seek, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+/// Longest wait for something that has to come.
+const COMES: Duration = Duration::from_secs(20);
+
+/// See the module.
+pub(super) struct Running {
+    child: Child,
+    report: std::io::PipeReader,
+}
+
+impl Running {
+    /// Starts it.
+    pub(super) fn start(delivery: &Local, site: &Site) -> Result<Self, Failed> {
+        let mut message = tempfile::tempfile()?;
+        message.write_all(&delivery.message)?;
+        message.rewind()?;
+        let (report, writer) = std::io::pipe()?;
+        let mut command = delivery.command(site);
+        command.stdin(message).stdout(writer.try_clone()?).stderr(writer);
+        Ok(Self { child: command.spawn()?, report })
+    }
+
+    /// The process of qmail-local itself; `None` if it has ended, or has not begun.
+    pub(super) fn pid(&self) -> Option<u32> {
+        find(self.child.id(), &|pid| comm(pid) == "qmail-local")
+    }
+
+    /// The processes that it has made.
+    pub(super) fn children(&self) -> Vec<u32> {
+        self.pid().map(children).unwrap_or_default()
+    }
+
+    /// Memory that it has used at most so far. Unit: bytes.
+    pub(super) fn peak(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()?)).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+        Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+    }
+
+    /// Whether it still runs.
+    pub(super) fn is_running(&mut self) -> Result<bool, Failed> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
+    /// Waits until `ready`, or until it has ended: then false.
+    pub(super) fn wait_until(&mut self, ready: impl Fn(&Self) -> bool) -> Result<bool, Failed> {
+        let until = Instant::now() + COMES;
+        while self.is_running()? {
+            if ready(self) {
+                return Ok(true);
+            }
+            if Instant::now() > until {
+                return Err("what was waited for does not come".into());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(false)
+    }
+
+    /// Sends a signal to qmail-local; false if it has ended.
+    pub(super) fn signal(&self, signal: Signal) -> bool {
+        self.pid().is_some_and(|pid| send(pid, signal))
+    }
+
+    /// Waits for its end.
+    pub(super) fn end(mut self) -> Result<Report, Failed> {
+        let mut text = Vec::new();
+        self.report.read_to_end(&mut text)?;
+        let status = self.child.wait()?;
+        // As timeout passes a signal on.
+        let (code, signal) = match (status.code(), status.signal()) {
+            (Some(code), _) if code > 128 => (None, Some(code - 128)),
+            other => other,
+        };
+        Ok(Report { code, signal, text: String::from_utf8_lossy(&text).into_owned() })
+    }
+}
+
+/// Sends `signal`; false if there is no such process.
+pub(super) fn send(pid: u32, signal: Signal) -> bool {
+    i32::try_from(pid).is_ok_and(|pid| pid > 1 && kill(Pid::from_raw(pid), signal).is_ok())
+}
+
+fn comm(pid: u32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().to_owned()
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let list = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    list.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+}
+
+/// The first process below `pid` that is `wanted`, parents before children.
+fn find(pid: u32, wanted: &dyn Fn(u32) -> bool) -> Option<u32> {
+    if wanted(pid) { Some(pid) } else { children(pid).into_iter().find_map(|child| find(child, wanted)) }
+}

@@ -1,0 +1,48 @@
+//! qmail-local under a whole site: real programs from the recipient as it was typed to the files and the queue. What
+//! qmail itself does around them is played by [`post`] and the site.
+
+mod changes;
+mod magic;
+mod outage;
+mod owner;
+mod post;
+mod rows;
+mod settings;
+mod suspended;
+mod typed;
+mod virtuals;
+mod world;
+
+use libtest_mimic::Trial;
+use qmail_lookup_tests::check::Outcome;
+use world::Store;
+
+/// All trials `local::STORE::AREA::SENTENCE`.
+pub(crate) fn trials() -> Vec<Trial> {
+    let all = [
+        rows::trials(),
+        virtuals::trials(),
+        typed::trials(),
+        owner::trials(),
+        magic::trials(),
+        suspended::trials(),
+        settings::trials(),
+        outage::trials(),
+        changes::trials(),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+/// A trial on a SQLite file.
+fn sqlite(name: &str, run: fn(Store) -> Outcome) -> Trial {
+    on(Store::Sqlite, name, run)
+}
+
+/// A trial on both stores.
+fn both(name: &str, run: fn(Store) -> Outcome) -> [Trial; 2] {
+    [on(Store::Sqlite, name, run), on(Store::MariaDb, name, run)]
+}
+
+fn on(store: Store, name: &str, run: fn(Store) -> Outcome) -> Trial {
+    qmail_lookup_tests::site::trial(&format!("local::{}::{name}", store.name()), move || run(store))
+}
