@@ -8,15 +8,17 @@ use qmail_lookup_tests::site::Report;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+type Run = fn(&Ground) -> Outcome;
+
 pub(super) fn trials(shared: &Shared) -> Vec<Trial> {
     let mut trials = vec![trial("disk::the_limit_of_a_file_defers_and_is_undone", shared, file_size)];
-    let on_small: [(&str, fn(&Ground) -> Outcome); 3] = [
+    let mounting: [(&str, Run); 3] = [
         ("disk::a_full_disk_defers_and_is_undone", full),
         ("disk::no_inode_left_defers", no_inode),
         ("disk::a_home_that_is_read_only_defers", read_only),
     ];
-    for (name, run) in on_small {
-        trials.push(if may_mount() { trial(name, shared, run) } else { lacking(name, "a tmpfs to mount") });
+    for (name, run) in mounting {
+        trials.push(if may_mount() { trial(name, shared, run) } else { lacking(name, "to mount a tmpfs", false) });
     }
     trials
 }

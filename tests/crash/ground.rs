@@ -255,3 +255,31 @@ pub(super) fn for_each<T: Sync>(items: &[T], at_once: usize, work: impl Fn(&T) -
     let some: Vec<String> = failures.iter().take(12).cloned().collect();
     ensure(failures.is_empty(), format!("{} of {} failed:\n{}", failures.len(), items.len(), some.join("\n")))
 }
+
+/// The looking itself: nothing that is half, or too much, is taken for whole.
+pub(super) fn halves(ground: &Ground) -> Outcome {
+    let message = message(1000);
+    let half = message.get(..500).unwrap_or_default();
+    let head = format!("Return-Path: <{SENDER}>\nDelivered-To: iain-all@mail.test\n");
+    let from = format!("From {SENDER} Sun Nov 22 07:13:18 2026\n");
+    let whole = mbox::entry(&head, &message);
+    let spoiled: [(&str, Vec<u8>); 8] = [
+        ("Mailbox", [EARLIER, from.as_bytes(), &mbox::entry(&head, half)].concat()),
+        ("Mailbox", [EARLIER, from.as_bytes(), &whole[..whole.len() - 1]].concat()),
+        ("Mailbox", [EARLIER, from.as_bytes(), &whole, b"F"].concat()),
+        ("Mailbox", [EARLIER, from.as_bytes(), head.as_bytes(), &message, b"\n\n"].concat()),
+        ("Mailbox", [from.as_bytes(), &whole].concat()),
+        ("Maildir/new/1.x", [head.as_bytes(), half].concat()),
+        ("Maildir/new/1.x", Vec::new()),
+        ("got.1", half.to_vec()),
+    ];
+    for_each(&spoiled, spoiled.len(), |(name, content)| {
+        let home = ground.home()?;
+        home.file(name, content)?;
+        ensure(home.copies("all", &message).is_err(), format!("{name} is not noticed"))
+    })?;
+    let home = ground.home()?;
+    home.file("Mailbox", &[EARLIER, from.as_bytes(), &whole, from.as_bytes(), &whole].concat())?;
+    let copies = home.copies("all", &message)?;
+    ensure(copies.mbox == 2 && copies.of(Kind::All).is_err(), format!("{copies:?}"))
+}

@@ -1,6 +1,6 @@
 //! Long messages in little memory.
 
-use super::ground::{Ground, Kind, for_each, message};
+use super::ground::{EARLIER, Ground, Home, Kind, entries, for_each, message};
 use super::running::Running;
 use super::{Shared, trial};
 use libtest_mimic::{Failed, Trial};
@@ -15,8 +15,10 @@ const MORE: u64 = 2_000_000;
 /// The whole address space of qmail-local and of what it runs. Unit: kB. The shell and cat need most of it.
 const SPACE: &str = "ulimit -v 12000";
 
+type Make = fn() -> Vec<u8>;
+
 pub(super) fn trials(shared: &Shared) -> Vec<Trial> {
-    let kinds: [(&str, fn() -> Vec<u8>); 3] = [
+    let kinds: [(&str, Make); 3] = [
         ("memory::a_message_of_50_mb_needs_no_more", || message(LONG)),
         ("memory::a_line_of_50_mb_needs_no_more", || one_line(b'x')),
         ("memory::a_line_of_50_mb_of_quote_marks_needs_no_more", || one_line(b'>')),
@@ -69,20 +71,32 @@ fn all_kinds(ground: &Ground, long: &[u8]) -> Outcome {
     Ok(())
 }
 
-/// Most memory that qmail-local itself has used, as far as seen: it is looked at every millisecond.
+/// Most memory that qmail-local itself has used until it said that the message is delivered. Unit: bytes.
 fn peak(ground: &Ground, kind: Kind, message: &[u8], before: &str) -> Result<u64, Failed> {
     let home = ground.home()?;
     let mut delivery = ground.delivery(&home, kind.ext(), message);
     before.clone_into(&mut delivery.before);
-    let mut running = Running::start(&delivery, &ground.site)?;
-    let most = std::cell::Cell::new(0);
-    running.wait_until(|running| {
-        most.set(most.get().max(running.peak().unwrap_or_default()));
-        false
-    })?;
+    let mut running = Running::start_to_wait(&delivery, &ground.site)?;
+    let delivered = running.wait_until(|_| has_arrived(&home, kind, message.len()))?;
+    let most = running.peak();
     let report = running.end()?;
-    ensure(report.code == Some(0), format!("{} with {before}: {report:?}", kind.ext()))?;
+    ensure(delivered && report.code == Some(0), format!("{} with {before}: {report:?}", kind.ext()))?;
     home.copies(kind.ext(), message)?.of(kind)?;
-    ensure(most.get() > 0 || message.len() < LONG, "it was over before it was looked at")?;
-    Ok(most.get())
+    most.ok_or_else(|| "nobody knows how much memory it used".into())
+}
+
+fn has_arrived(home: &Home, kind: Kind, length: usize) -> bool {
+    let is_any = |folder: &str, begin: &str| {
+        let found = entries(&home.path(folder)).unwrap_or_default();
+        found.iter().any(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(begin)))
+    };
+    match kind {
+        Kind::Mbox | Kind::All => {
+            let found = std::fs::metadata(home.path("Mailbox")).map(|found| found.len()).unwrap_or_default();
+            usize::try_from(found).is_ok_and(|found| found > length + EARLIER.len())
+        }
+        Kind::Maildir => is_any("Maildir/new", ""),
+        Kind::Forward => is_any("queue", "done."),
+        Kind::Program => is_any("", "got."),
+    }
 }

@@ -30,6 +30,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     let make: fn() -> Result<Ground, String> = Ground::make;
     let shared: Shared = Arc::new(LazyLock::new(make));
     let all = [
+        vec![trial("ground::what_is_half_is_noticed", &shared, ground::halves)],
         killed::trials(&shared),
         errors::trials(&shared),
         disk::trials(&shared),
@@ -54,11 +55,11 @@ fn trial(name: &str, shared: &Shared, run: impl FnOnce(&Ground) -> Outcome + Sen
 
 /// A trial that needs strace, and a system that lets it trace.
 fn traced(name: &str, shared: &Shared, run: impl FnOnce(&Ground) -> Outcome + Send + 'static) -> Trial {
-    if strace::works() { trial(name, shared, run) } else { lacking(name, "strace") }
+    if strace::works() { trial(name, shared, run) } else { lacking(name, "strace", is_required("strace")) }
 }
 
-/// A trial that cannot run here: ignored with a loud name, and a failure where `what` is required.
-fn lacking(name: &str, what: &'static str) -> Trial {
+/// A trial that cannot run here: ignored with a loud name, or a failure if it is `required`.
+fn lacking(name: &str, what: &'static str, required: bool) -> Trial {
     let loud = format!("crash::{name} (needs {what})");
-    Trial::test(loud, move || Err(format!("needs {what}").into())).with_ignored_flag(!is_required(what))
+    Trial::test(loud, move || Err(format!("needs {what}").into())).with_ignored_flag(!required)
 }

@@ -1,6 +1,7 @@
 //! A delivery that something happens to while it runs.
 
 use libtest_mimic::Failed;
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use qmail_lookup_tests::site::{Local, Report, Site};
@@ -10,24 +11,37 @@ use std::process::Child;
 use std::time::{Duration, Instant};
 
 /// Longest wait for something that has to come.
-const COMES: Duration = Duration::from_secs(20);
+const COMES: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub(super) struct Running {
     child: Child,
     report: std::io::PipeReader,
+    /// What was in the report before. Unit: bytes.
+    filled: usize,
 }
 
 impl Running {
     /// Starts it.
     pub(super) fn start(delivery: &Local, site: &Site) -> Result<Self, Failed> {
+        Self::start_with(delivery, site, false)
+    }
+
+    /// Starts it with a report that takes nothing until [`Running::end`]: it waits there with its last words.
+    pub(super) fn start_to_wait(delivery: &Local, site: &Site) -> Result<Self, Failed> {
+        Self::start_with(delivery, site, true)
+    }
+
+    fn start_with(delivery: &Local, site: &Site, full: bool) -> Result<Self, Failed> {
         let mut message = tempfile::tempfile()?;
         message.write_all(&delivery.message)?;
         message.rewind()?;
-        let (report, writer) = std::io::pipe()?;
+        let (report, mut writer) = std::io::pipe()?;
+        let filled = if full { usize::try_from(fcntl(&writer, FcntlArg::F_GETPIPE_SZ)?)? } else { 0 };
+        writer.write_all(&vec![b' '; filled])?;
         let mut command = delivery.command(site);
         command.stdin(message).stdout(writer.try_clone()?).stderr(writer);
-        Ok(Self { child: command.spawn()?, report })
+        Ok(Self { child: command.spawn()?, report, filled })
     }
 
     /// The process of qmail-local itself; `None` if it has ended, or has not begun.
@@ -82,7 +96,11 @@ impl Running {
             (Some(code), _) if code > 128 => (None, Some(code - 128)),
             other => other,
         };
-        Ok(Report { code, signal, text: String::from_utf8_lossy(&text).into_owned() })
+        Ok(Report {
+            code,
+            signal,
+            text: String::from_utf8_lossy(text.get(self.filled..).unwrap_or_default()).into_owned(),
+        })
     }
 }
 

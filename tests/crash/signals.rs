@@ -65,6 +65,10 @@ fn long(ground: &Ground, kind: Kind) -> Outcome {
         let home = ground.home()?;
         let mut running = Running::start(&ground.delivery(&home, kind.ext(), &message), &ground.site)?;
         if running.wait_until(|_| is_written_to(&home, kind))? {
+            // To all of its processes, as a terminal or a supervisor does; nothing is left to be done by one that is killed.
+            for child in running.children().into_iter().filter(|_| signal != Signal::SIGKILL) {
+                super::running::send(child, signal);
+            }
             running.signal(signal);
         }
         let report = running.end()?;

@@ -2,6 +2,7 @@
 //! qmail itself does around them is played by [`post`] and the site.
 
 mod changes;
+mod files;
 mod magic;
 mod outage;
 mod owner;
@@ -21,6 +22,7 @@ use world::Store;
 pub(crate) fn trials() -> Vec<Trial> {
     let all = [
         rows::trials(),
+        files::trials(),
         virtuals::trials(),
         typed::trials(),
         owner::trials(),

@@ -29,6 +29,8 @@ pub struct OwnerFlags {
     pub owner: bool,
     /// The row `EXT-owner-default`.
     pub owner_default: bool,
+    /// Files of such names say nothing: these instructions are not those of an extension (rule V6).
+    pub no_files: bool,
 }
 
 /// What happens to the mail.
@@ -61,7 +63,8 @@ pub(super) fn delivery(facts: &Facts<'_>, route: &Route, alias_home: &[u8]) -> R
         Route::Unknown => Ok(Delivery::Bounce(NO_MAILBOX.into())),
         Route::Forward(address) => {
             let instructions = vec![Instruction::Forward(address.clone())];
-            Ok(Delivery::Rows { set: Set::Exact, instructions, owner: OwnerFlags::default() })
+            let owner = OwnerFlags { no_files: true, ..OwnerFlags::default() };
+            Ok(Delivery::Rows { set: Set::Exact, instructions, owner })
         }
         Route::Mailbox { mailbox, dash, ext } => of_mailbox(facts, mailbox, dash, ext),
         Route::AliasUser { ext, address } => match alias_user {
@@ -156,8 +159,9 @@ pub(super) fn rows(
         };
         all.iter().filter(matches).cloned().collect()
     };
+    let exists = |key: Option<&Ext>| !of(key).is_empty();
     let flags =
-        OwnerFlags { owner: !of(owner.as_ref()).is_empty(), owner_default: !of(owner_default.as_ref()).is_empty() };
+        OwnerFlags { owner: exists(owner.as_ref()), owner_default: exists(owner_default.as_ref()), no_files: false };
     let choices = [(exact.as_ref(), Set::Exact), (address, Set::Exact), (catch_all.as_ref(), Set::Default)];
     for (key, set) in choices {
         let found = of(key);

@@ -36,7 +36,7 @@ pub fn encode(delivery: &Delivery) -> Vec<u8> {
         Delivery::Bounce(text) => (b"bounce", b"", OwnerFlags::default(), text.as_bytes().to_vec()),
         Delivery::Defer(text) => (b"defer", b"", OwnerFlags::default(), text.as_bytes().to_vec()),
     };
-    netstring::list(&[VERSION, policy, set, flags(owner), &rest])
+    netstring::list(&[VERSION, policy, set, &flags(owner), &rest])
 }
 
 /// Reads what [`encode`] wrote.
@@ -89,24 +89,16 @@ fn instruction(bytes: &[u8]) -> Result<Instruction, Malformed> {
     }
 }
 
-fn flags(owner: OwnerFlags) -> &'static [u8] {
-    match (owner.owner, owner.owner_default) {
-        (false, false) => b"",
-        (true, false) => b"o",
-        (false, true) => b"d",
-        (true, true) => b"od",
-    }
+/// One letter for each that is set, in this order.
+fn flags(owner: OwnerFlags) -> Vec<u8> {
+    let letters = [(owner.owner, b'o'), (owner.owner_default, b'd'), (owner.no_files, b'x')];
+    letters.into_iter().filter_map(|(set, letter)| set.then_some(letter)).collect()
 }
 
 fn unflags(text: &[u8]) -> Result<OwnerFlags, Malformed> {
-    let (owner, owner_default) = match text {
-        b"" => (false, false),
-        b"o" => (true, false),
-        b"d" => (false, true),
-        b"od" => (true, true),
-        _ => return Err(Malformed("unknown owner flags")),
-    };
-    Ok(OwnerFlags { owner, owner_default })
+    let has = |letter| text.contains(&letter);
+    let owner = OwnerFlags { owner: has(b'o'), owner_default: has(b'd'), no_files: has(b'x') };
+    if flags(owner) == text { Ok(owner) } else { Err(Malformed("unknown owner flags")) }
 }
 
 #[cfg(test)]
@@ -121,11 +113,12 @@ mod tests {
             Instruction::Maildir(b"./Maildir/".to_vec()),
             Instruction::Forward(b"a@b".to_vec()),
         ];
-        let owner = OwnerFlags { owner: true, owner_default: true };
+        let owner = OwnerFlags { owner: true, owner_default: true, no_files: false };
         for delivery in [
             Delivery::Rows { set: Set::Exact, instructions: instructions.clone(), owner },
             Delivery::Rows { set: Set::Default, instructions, owner: OwnerFlags::default() },
             Delivery::Files { owner: OwnerFlags { owner: false, ..owner } },
+            Delivery::Files { owner: OwnerFlags { no_files: true, ..OwnerFlags::default() } },
             Delivery::Bounce("no".into()),
             Delivery::Defer("later".into()),
         ] {
@@ -150,7 +143,9 @@ mod tests {
             [b"1", b"deliver", b"exact", b"", b"4:b\nab,"],
             [b"1", b"deliver", b"exact", b"", b"4:xabc,"],
             [b"1", b"files", b"exact", b"", b""],
-            [b"1", b"files", b"", b"x", b""],
+            [b"1", b"files", b"", b"y", b""],
+            [b"1", b"files", b"", b"do", b""],
+            [b"1", b"files", b"", b"oo", b""],
             [b"1", b"files", b"", b"", b"x"],
             [b"1", b"eat", b"", b"", b""],
         ] {

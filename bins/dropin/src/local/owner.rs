@@ -22,7 +22,10 @@ pub fn new_sender(recipient: &Recipient, rows: OwnerFlags) -> Outcome<Vec<u8>> {
 
 fn new_sender_in(folder: &Path, recipient: &Recipient, rows: OwnerFlags) -> Outcome<Vec<u8>> {
     let Recipient { local, dash, ext, domain, sender, .. } = recipient;
-    let exists = |suffix: &[u8]| exists(folder, &search::file_name(dash, ext, suffix));
+    let exists = |suffix: &[u8]| match rows.no_files {
+        true => Ok(false),
+        false => exists(folder, &search::file_name(dash, ext, suffix)),
+    };
     if sender.is_empty() || sender == DOUBLE_BOUNCE || !(rows.owner || exists(b"-owner")?) {
         return Ok(sender.clone());
     }
@@ -49,7 +52,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::symlink;
 
-    const NO_ROWS: OwnerFlags = OwnerFlags { owner: false, owner_default: false };
+    const NO_ROWS: OwnerFlags = OwnerFlags { owner: false, owner_default: false, no_files: false };
 
     fn recipient(dash: &str, ext: &str, sender: &str) -> Recipient {
         Recipient {
@@ -86,7 +89,7 @@ mod tests {
                 let mut files = vec![".qmail-list", ".qmail-default-owner", ".qmail-owner"];
                 files.extend((has_owner && !owner_row).then_some(owner));
                 files.extend((has_default && !default_row).then_some(default));
-                let rows = OwnerFlags { owner: owner_row, owner_default: default_row };
+                let rows = OwnerFlags { owner: owner_row, owner_default: default_row, no_files: false };
                 assert_eq!(of(&files, &list, rows), expected, "{files:?} {rows:?}");
             }
         }
@@ -96,7 +99,7 @@ mod tests {
     fn bounces_keep_their_sender() {
         let files = [".qmail-list-owner", ".qmail-list-owner-default"];
         for sender in ["", "#@[]"] {
-            let rows = OwnerFlags { owner: true, owner_default: true };
+            let rows = OwnerFlags { owner: true, owner_default: true, no_files: false };
             assert_eq!(of(&files, &recipient("-", "list", sender), rows), sender);
         }
         assert_ne!(of(&files, &recipient("-", "list", "#@[] "), NO_ROWS), "#@[] ");
