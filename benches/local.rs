@@ -115,7 +115,7 @@ fn contenders(site: &Site, folder: &Path, place: &str) -> Result<Vec<Contender>>
             std::fs::write(
                 &file,
                 format!(
-                    "mail_location = {mail}\nlog_path = /dev/stderr\nmbox_write_locks = flock\nmail_privileged_group =\n"
+                    "mail_location = {mail}\nlog_path = /dev/stderr\nmbox_read_locks = flock\nmbox_write_locks = flock\nmail_privileged_group =\n"
                 ),
             )?;
             let words = [&lda.display().to_string(), "-c", &file.display().to_string(), "-f", "sender@example.org"];

@@ -66,13 +66,12 @@ pub fn file_name(dash: &[u8], ext: &[u8], suffix: &[u8]) -> Vec<u8> {
 /// that qmail does not call temporary, as when a home's key is missing or its disk is damaged.
 #[must_use]
 pub fn is_absence(error: &Error) -> bool {
-    const ABSENT: [libc::c_int; 8] = [
+    const ABSENT: [libc::c_int; 7] = [
         libc::ENOENT,
         libc::ENOTDIR,
         libc::ELOOP,
         libc::ENAMETOOLONG,
-        // Names that the file system cannot hold.
-        libc::EINVAL,
+        // A name that the file system cannot hold.
         libc::EILSEQ,
         // Sockets and devices, which are no files to read.
         libc::ENXIO,
@@ -254,11 +253,12 @@ mod tests {
 
     #[test]
     fn only_a_few_errors_say_that_nothing_is_there() {
-        let absences = [libc::ENOENT, libc::ENOTDIR, libc::ELOOP, libc::ENAMETOOLONG, libc::EINVAL, libc::ENXIO];
+        let absences = [libc::ENOENT, libc::ENOTDIR, libc::ELOOP, libc::ENAMETOOLONG, libc::ENXIO];
         for number in 1..134 {
             let error = Error::from_raw_os_error(number);
             assert!(!(is_absence(&error) && words::is_temporary(&error)), "{error}");
-            if [libc::EPERM, libc::EACCES, libc::ENOKEY, libc::EUCLEAN, libc::ENOTCONN].contains(&number) {
+            if [libc::EINVAL, libc::EPERM, libc::EACCES, libc::ENOKEY, libc::EUCLEAN, libc::ENOTCONN].contains(&number)
+            {
                 assert!(!is_absence(&error), "{error}");
             }
             assert!(!absences.contains(&number) || is_absence(&error), "{error}");
