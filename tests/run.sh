@@ -2,7 +2,7 @@
 # Builds everything and runs every test: bash tests/run.sh [FILTER]
 # As root on Debian or Ubuntu it installs the packages that are missing, without starting any service; otherwise it
 # says what to install. Test servers are private to the run and live below the temporary folder.
-# CI=true or QL_REQUIRE=all makes a store that cannot be tested a failure instead of an ignored test.
+# CI=true or QL_REQUIRE=all makes a store, or strace, that cannot be used a failure instead of an ignored test.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 exec </dev/null

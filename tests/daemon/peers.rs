@@ -173,9 +173,7 @@ fn files_of_nobody() -> Outcome {
     let lp = uid("lp")?;
     let files = delivery(&daemon, lp, "example.com", "joe")?;
     ensure(matches!(files, Some(Delivery::Files { .. })), format!("its files: {files:?}"))?;
-    for (who, user) in
-        [(STRANGER, "example.com"), (lp, "rows.test"), (lp, "iain"), (lp, "daemon"), (lp, ALIAS)]
-    {
+    for (who, user) in [(STRANGER, "example.com"), (lp, "rows.test"), (lp, "iain"), (lp, "daemon"), (lp, ALIAS)] {
         equal(&format!("{who} asks for {user}"), delivery(&daemon, who, user, "x")?, None)?;
     }
     Ok(())

@@ -30,7 +30,8 @@ pub(crate) async fn answer(
     let error = match asking.decide(&asked).await {
         Ok((delivered, system)) => {
             let is_his = may_deliver(peer.uid, delivered.mailbox.as_ref(), asking.is_alias_user(), system.as_deref());
-            if !is_his && !(asking.is_nobodys(&delivered, &system) && state.policy.may(peer.uid, Right::DeliverFiles)) {
+            let may_hear = || asking.is_nobodys(&delivered, &system) && state.policy.may(peer.uid, Right::DeliverFiles);
+            if !is_his && !may_hear() {
                 return asking.refuse(peer);
             }
             daemon.overdue.answered(content);
