@@ -12,6 +12,14 @@ pub struct Control {
     pub virtual_domains: VirtualDomains,
 }
 
+impl Control {
+    /// True if `domain` is known to be local: no line of control/virtualdomains counts for it then.
+    #[must_use]
+    pub fn is_local(&self, domain: &[u8]) -> bool {
+        self.locals.as_ref().is_some_and(|locals| Host::new(domain).is_some_and(|host| locals.contains(&host)))
+    }
+}
+
 /// The lines `KEY:PREPEND` of control/virtualdomains.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VirtualDomains {

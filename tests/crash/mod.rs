@@ -12,6 +12,7 @@ mod locks;
 mod mbox;
 mod memory;
 mod order;
+mod others;
 mod running;
 mod signals;
 mod strace;
@@ -41,6 +42,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         memory::trials(&shared),
         locks::trials(&shared),
         order::trials(&shared),
+        others::trials(&shared),
     ];
     all.into_iter().flatten().collect()
 }

@@ -2,8 +2,8 @@
 
 use libtest_mimic::Failed;
 use nix::fcntl::{FcntlArg, fcntl};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::{Pid, getpgid, getpgrp};
 use qmail_lookup_tests::site::{Local, Report, Site};
 use std::io::{Read, Seek, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -86,6 +86,22 @@ impl Running {
         self.pid().is_some_and(|pid| send(pid, signal))
     }
 
+    /// Stops qmail-local, wherever it is; false if it has ended.
+    pub(super) fn stop(&mut self) -> Result<bool, Failed> {
+        let Some(pid) = self.pid().filter(|&pid| send(pid, Signal::SIGSTOP)) else { return Ok(false) };
+        self.wait_until(|_| state(pid) == Some('T'))
+    }
+
+    /// Kills qmail-local and its process group, which is not ours; false if it has ended.
+    pub(super) fn kill_group(&self) -> Result<bool, Failed> {
+        let Some(pid) = self.pid() else { return Ok(false) };
+        let Ok(group) = getpgid(Some(Pid::from_raw(i32::try_from(pid)?))) else { return Ok(false) };
+        if group == getpgrp() || group.as_raw() <= 1 {
+            return Err("it has no process group of its own".into());
+        }
+        Ok(killpg(group, Signal::SIGKILL).is_ok())
+    }
+
     /// Waits for its end.
     pub(super) fn end(mut self) -> Result<Report, Failed> {
         let mut text = Vec::new();
@@ -107,6 +123,12 @@ impl Running {
 /// Sends `signal`; false if there is no such process.
 pub(super) fn send(pid: u32, signal: Signal) -> bool {
     i32::try_from(pid).is_ok_and(|pid| pid > 1 && kill(Pid::from_raw(pid), signal).is_ok())
+}
+
+/// As ps shows it.
+fn state(pid: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(") ")?.1.chars().next()
 }
 
 fn comm(pid: u32) -> String {

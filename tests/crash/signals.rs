@@ -14,6 +14,7 @@ pub(super) fn trials(shared: &Shared) -> Vec<Trial> {
         trial("signals::during_a_long_mbox_are_undone", shared, |ground| long(ground, Kind::Mbox)),
         trial("signals::during_a_long_maildir_leave_nothing_half", shared, |ground| long(ground, Kind::Maildir)),
         trial("signals::a_child_that_is_killed_harms_nothing", shared, child),
+        trial("signals::to_a_whole_process_group_are_undone", shared, group),
     ]
 }
 
@@ -106,4 +107,23 @@ fn child(ground: &Ground) -> Outcome {
         }
     })?;
     ensure(killed.into_inner() > 0, "there was no child to be killed")
+}
+
+/// As a supervisor does that wants to be sure.
+fn group(ground: &Ground) -> Outcome {
+    let message = message(20_000_000);
+    let attempts: Vec<usize> = (0..4).collect();
+    let killed = AtomicUsize::new(0);
+    for_each(&attempts, 2, |_| {
+        let home = ground.home()?;
+        let mut running = Running::start(&ground.delivery(&home, Kind::Mbox.ext(), &message), &ground.site)?;
+        if running.wait_until(|_| is_written_to(&home, Kind::Mbox))? {
+            killed.fetch_add(usize::from(running.kill_group()?), Ordering::Relaxed);
+        }
+        let report = running.end()?;
+        ensure(report.code == Some(0) || report.signal == Some(9), format!("{report:?}"))?;
+        let copies = home.copies(Kind::Mbox.ext(), &message)?;
+        if report.code == Some(0) { copies.of(Kind::Mbox) } else { ground.retry(&home, Kind::Mbox, &message) }
+    })?;
+    ensure(killed.into_inner() > 0, "no signal came in time")
 }

@@ -107,6 +107,7 @@ fn key(user: &str, ext: &str) -> Vec<u8> {
         ext: ext.into(),
         domain: b"mail.test".to_vec(),
         system_home: None,
+        is_local: false,
     })
 }
 

@@ -4,6 +4,7 @@
 mod activation;
 mod local;
 mod man;
+mod reports;
 mod snippets;
 mod supervise;
 mod text;

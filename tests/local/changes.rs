@@ -9,7 +9,7 @@ use qmail_lookup_tests::site::{ALIAS, Local, Site};
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
-        sqlite("changes::of_the_owner_deliver_to_the_one_or_the_other", owner),
+        sqlite("changes::of_the_owner_give_nobody_the_mail_of_others", owner),
         sqlite("changes::of_a_mailbox_that_goes_or_comes_bounce_nothing", mailbox),
         sqlite("changes::of_what_the_alias_user_has_bounce_nothing", alias_user),
         sqlite("changes::of_magic_forwarding_bounce_nothing", magic),
@@ -26,9 +26,12 @@ fn owner(store: Store) -> Outcome {
     let _daemon = site.start()?;
     let sales = routed(&site, "=bar.com=-Sales", "bar.com")?;
     site.sql("UPDATE `virtual` SET username = 'bob', ext = 'x' WHERE virtual_username = 'sales'")?;
-    done("as routed", &sales.run(&site)?)?;
-    equal("as routed", places(&site)?, ["iain/Maildir/new"])?;
+    deferred("bob's now", &sales.run(&site)?, "Unable to look up how mail is delivered")?;
+    nothing(&site, "bob's now")?;
+    done("routed anew", &mail(&site, "s@example.org", "Sales@bar.com")?)?;
+    equal("routed anew", places(&site)?, ["bob/Catchall/new"])?;
     clear(&site)?;
+    // Nobody's now: the one who had it gets it.
     site.sql("DELETE FROM `virtual` WHERE virtual_username = 'sales'")?;
     done("as routed", &sales.run(&site)?)?;
     equal("as routed", places(&site)?, ["iain/Maildir/new"])
@@ -46,9 +49,8 @@ fn mailbox(store: Store) -> Outcome {
     ))?;
     deferred("iain is gone", &work.run(&site)?, "(#4.3.0)")?;
     nothing(&site, "iain is gone")?;
-    done("bob's before", &jones.run(&site)?)?;
-    equal("bob's before", places(&site)?, ["bob/Catchall/new"])?;
-    clear(&site)?;
+    deferred("bob's before", &jones.run(&site)?, "Unable to look up how mail is delivered")?;
+    nothing(&site, "bob's before")?;
     done("his own now", &mail(&site, "s@example.org", "bob-jones@mail.test")?)?;
     equal("his own now", places(&site)?, ["bob-smith/Mailbox"])
 }

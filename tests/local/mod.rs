@@ -1,16 +1,23 @@
 //! qmail-local under a whole site: real programs from the recipient as it was typed to the files and the queue. What
 //! qmail itself does around them is played by [`post`] and the site.
 
+mod assigned;
 mod changes;
 mod files;
+mod hosts;
+mod large;
+mod logged;
 mod magic;
+mod net;
 mod outage;
 mod owner;
 mod post;
 mod rows;
 mod settings;
+mod stock;
 mod suspended;
 mod typed;
+mod verp;
 mod virtuals;
 mod world;
 
@@ -31,6 +38,13 @@ pub(crate) fn trials() -> Vec<Trial> {
         settings::trials(),
         outage::trials(),
         changes::trials(),
+        verp::trials(),
+        large::trials(),
+        stock::trials(),
+        assigned::trials(),
+        hosts::trials(),
+        net::trials(),
+        logged::trials(),
     ];
     all.into_iter().flatten().collect()
 }

@@ -60,7 +60,7 @@ pub(super) fn rewritten(site: &Site, recipient: &str) -> Result<Way, Failed> {
 }
 
 /// `list-@lists.test-@[]` names each recipient, as it stands in the queue: `list-LOCAL=DOMAIN@lists.test`.
-fn expanded(sender: &str, local: &str, domain: &str) -> String {
+pub(super) fn expanded(sender: &str, local: &str, domain: &str) -> String {
     match sender.strip_suffix("-@[]").and_then(|list| list.rsplit_once('@')) {
         Some((list, host)) => format!("{list}{local}={domain}@{host}"),
         None => sender.to_owned(),

@@ -3,8 +3,8 @@
 
 use super::post::{MESSAGE, follow, letters, mail};
 use super::world::{
-    NO_MAILBOX, Store, alias_rows, bounced, clear, deferred, delivered, done, nothing, places, text_of, variable,
-    virtual_rows, write,
+    NO_MAILBOX, Store, alias_rows, bounced, clear, delivered, done, nothing, places, text_of, variable, virtual_rows,
+    write,
 };
 use super::{both, sqlite};
 use libtest_mimic::{Failed, Trial};
@@ -14,12 +14,9 @@ use qmail_lookup_tests::site::{ALIAS, Queued, Site};
 pub(super) fn trials() -> Vec<Trial> {
     let mut all = vec![
         sqlite("virtuals::that_are_typed_in_the_queues_form_bounce", forged),
-        sqlite("virtuals::that_are_known_and_were_routed_by_the_stock_program_wait", stock),
         sqlite("virtuals::of_a_wildcard_host_are_delivered_under_their_own_host", wildcard),
         sqlite("virtuals::postmaster_is_the_alias_users_unless_a_row_says_otherwise", postmaster),
         sqlite("virtuals::of_a_host_without_rows_wait_or_bounce", removed),
-        sqlite("virtuals::never_meet_the_net_that_is_there_for_stock_programs", net),
-        sqlite("virtuals::do_not_meet_it_by_the_alias_users_name_either", net_by_name),
     ];
     all.extend(both("virtuals::show_no_encoding_to_anybody", shown));
     all.extend(both("virtuals::of_a_catch_all_keep_what_was_typed", catch_all));
@@ -152,48 +149,6 @@ fn forged(store: Store) -> Outcome {
     let report = mail(&site, "s@example.org", "=virtual.com=-x@bar.com")?;
     equal("at another virtual host", (report.code, report.text.as_str()), (Some(100), NO_MAILBOX))?;
     nothing(&site, "forged recipients")
-}
-
-fn stock(store: Store) -> Outcome {
-    let site = store.site("")?;
-    let _daemon = site.start()?;
-    nets(&site)?;
-    // A package's upgrade brings the stock program back.
-    std::fs::rename(site.path("q/bin/qmail-getpw"), site.path("q/bin/qmail-getpw.ours"))?;
-    std::fs::copy(site.path("q/bin/qmail-getpw.stock"), site.path("q/bin/qmail-getpw.new"))?;
-    std::fs::rename(site.path("q/bin/qmail-getpw.new"), site.path("q/bin/qmail-getpw"))?;
-    for known in ["Sales@Bar.com", "iain@bar.com", "any@virtual.com", "info@bar.com"] {
-        let report = mail(&site, "s@example.org", known)?;
-        deferred(known, &report, "(#4.3.0)")?;
-    }
-    nothing(&site, "known recipients that were routed by the stock program")?;
-    std::fs::rename(site.path("q/bin/qmail-getpw.ours"), site.path("q/bin/qmail-getpw"))?;
-    done("Sales@Bar.com", &mail(&site, "s@example.org", "Sales@Bar.com")?)?;
-    equal("delivered", places(&site)?, ["iain/Maildir/new"])
-}
-
-/// `sync` writes a file per virtual host that defers what a stock qmail-local would deliver. Ours never reads it,
-/// whatever is typed: it would tell strangers that the site is broken, and keep their mail for a week.
-fn net(store: Store) -> Outcome {
-    let site = store.site("")?;
-    let _daemon = site.start()?;
-    write(&site, "alias/.qmail-=bar:com=-default", "|echo qmail-lookup is not in place; exit 111\n")?;
-    for unknown in ["nobody@bar.com", "=bar.com=-x@mail.test", "=bar.com=-x@bar.com"] {
-        bounced(unknown, &mail(&site, "s@example.org", unknown)?, NO_MAILBOX)?;
-    }
-    done("sales", &mail(&site, "s@example.org", "sales@bar.com")?)?;
-    clear(&site)?;
-    nothing(&site, "the net")
-}
-
-/// The same by the alias user's own name, as the stock qmail-getpw reads it.
-fn net_by_name(store: Store) -> Outcome {
-    let site = store.site("")?;
-    let _daemon = site.start()?;
-    write(&site, "alias/.qmail-=bar:com=-default", "|echo qmail-lookup is not in place; exit 111\n")?;
-    let report = mail(&site, "s@example.org", &format!("{ALIAS}-=bar.com=-x@mail.test"))?;
-    bounced(ALIAS, &report, NO_MAILBOX)?;
-    nothing(&site, "the net")
 }
 
 fn wildcard(store: Store) -> Outcome {

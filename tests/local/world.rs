@@ -50,7 +50,7 @@ impl Store {
 }
 
 /// Uid and gid of whose home it is.
-fn id_of(home: &str) -> u32 {
+pub(super) fn id_of(home: &str) -> u32 {
     match home {
         "iain" => IAIN,
         "bob" => BOB,

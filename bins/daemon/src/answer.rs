@@ -26,6 +26,8 @@ const GRACE: Duration = Duration::from_millis(200);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
     Ok(Vec<u8>),
+    /// An answer to `deliver`, which may be longer than Postfix takes.
+    Delivery(Vec<u8>),
     NotFound,
     Temp(Cow<'static, str>),
     Timeout(Cow<'static, str>),
@@ -39,7 +41,7 @@ impl Said {
             Self::Ok(data) if data.len() + 3 > wire::ANSWER_MAX => {
                 socketmap::Reply::Temp(b"the answer is too long").write(out);
             }
-            Self::Ok(data) => socketmap::Reply::Ok(data).write(out),
+            Self::Ok(data) | Self::Delivery(data) => socketmap::Reply::Ok(data).write(out),
             Self::NotFound => socketmap::Reply::NotFound.write(out),
             Self::Temp(why) => socketmap::Reply::Temp(why.as_bytes()).write(out),
             Self::Timeout(why) => socketmap::Reply::Timeout(why.as_bytes()).write(out),
@@ -49,7 +51,7 @@ impl Said {
 
     fn verdict(&self) -> Verdict {
         match self {
-            Self::Ok(_) => Verdict::Ok,
+            Self::Ok(_) | Self::Delivery(_) => Verdict::Ok,
             Self::NotFound => Verdict::NotFound,
             Self::Temp(_) => Verdict::Temporary,
             Self::Timeout(_) => Verdict::Timeout,

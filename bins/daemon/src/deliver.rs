@@ -1,17 +1,18 @@
 //! `deliver`: how mail is delivered, told only to the user whose mail it is.
 //!
-//! Who is not root gets one and the same reply if he may not ask and if there is no answer, so that nothing about the
-//! rows of others can be learnt.
+//! Who is not root gets one and the same reply if he may not ask and if there is no answer, so that no instructions of
+//! others can be learnt. Whether an address exists can be: that is no secret to whoever can send mail.
 
 use crate::answer::Said;
-use crate::daemon::{Daemon, GENERIC};
+use crate::daemon::{Daemon, GENERIC, shown};
 use crate::peer::{Peer, may_deliver};
 use crate::state::State;
 use crate::system::SystemUser;
 use qmail_lookup_config::Right;
 use qmail_lookup_core::rules::{Deliver, Delivered, Delivery, OneMailbox, OwnerFlags};
 use qmail_lookup_core::settings::AliasPaths;
-use qmail_lookup_core::{Deadline, LookupError, Mailbox, Username, wire};
+use qmail_lookup_core::virtuals::Encoded;
+use qmail_lookup_core::{Deadline, ErrorKind, LookupError, Mailbox, Username, wire};
 use std::sync::Arc;
 
 pub(crate) async fn answer(
@@ -34,8 +35,13 @@ pub(crate) async fn answer(
             if !is_his && !may_hear() {
                 return asking.refuse(peer);
             }
-            daemon.overdue.answered(content);
-            return Said::Ok(wire::deliver::encode(&delivered.delivery));
+            let data = wire::deliver::encode(&delivered.delivery);
+            if data.len() + 3 <= wire::deliver::ANSWER_MAX {
+                daemon.overdue.answered(content);
+                return Said::Delivery(data);
+            }
+            let what = format!("alias rows of {}: too many for one delivery", shown(&asked.user));
+            LookupError::new(ErrorKind::Misconfigured, "qmail-lookupd", what)
         }
         Err(error) => error,
     };
@@ -43,8 +49,10 @@ pub(crate) async fn answer(
         daemon.trouble(state, content, &error);
         return Said::error(peer, &error);
     }
-    // What is wrong with rows is logged and remembered only for those whose rows they are.
+    // What is wrong with rows is logged and remembered only for those whose rows they are. Once a second: whoever may ask
+    // can ask with any local part, and run into what is wrong with the rows of others.
     match asking.may_hear(peer).await {
+        Ok(true) if daemon.quiet.may_say(&format!("deliver {}", peer.uid)).is_none() => {}
         Ok(true) => daemon.trouble(state, content, &error),
         Ok(false) => return asking.refuse(peer),
         Err(unreachable) => daemon.trouble(state, content, &unreachable),
@@ -85,6 +93,10 @@ impl Asking<'_> {
     /// knows.
     async fn decide(&self, asked: &Deliver) -> Result<(Delivered, System), LookupError> {
         let lookup = &self.state.lookup;
+        let mut asked = asked.clone();
+        if Encoded::decode(&asked.local).is_some() {
+            asked.is_local = self.state.control.read(self.by).await?.is_local(&asked.domain);
+        }
         let with = |system: &System| {
             let system_home = system.as_ref().map(|user| user.home.clone());
             Deliver { system_home, ..asked.clone() }
@@ -99,7 +111,7 @@ impl Asking<'_> {
             let system = if mailbox.is_none() { self.system().await? } else { None };
             return Ok((lookup.decide(with(&system), self.by).await?, system));
         }
-        let delivered = lookup.decide(asked.clone(), self.by).await?;
+        let delivered = lookup.decide(asked, self.by).await?;
         let system = if delivered.mailbox.is_none() { self.system().await? } else { None };
         Ok((delivered, system))
     }
@@ -147,6 +159,7 @@ mod tests {
             ext: ext.into(),
             domain: b"mail.test".to_vec(),
             system_home: None,
+            is_local: false,
         });
         let content = [b"deliver ", &key[..]].concat();
         let by = Deadline::after(Duration::from_secs(20));
@@ -176,7 +189,7 @@ mod tests {
             assert_eq!(ask(&daemon, 800, "twice", "y").await, told);
             assert!(matches!(ask(&daemon, 0, "twice", "z").await, Said::Temp(why) if why.contains("twice")));
             assert_eq!(daemon.overdue.counts(), (1, 0), "one row");
-            assert!(matches!(ask(&daemon, 800, "iain", "x").await, Said::Ok(_)));
+            assert!(matches!(ask(&daemon, 800, "iain", "x").await, Said::Delivery(_)));
         });
     }
 

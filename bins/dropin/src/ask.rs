@@ -3,7 +3,7 @@
 use crate::believe::{self, Doubt};
 use crate::sys;
 use qmail_lookup_core::Deadline;
-use qmail_lookup_core::wire::{ANSWER_MAX, netstring};
+use qmail_lookup_core::wire::netstring;
 use std::borrow::Cow;
 use std::io::{Error, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -51,13 +51,13 @@ impl Answered {
 }
 
 /// Puts `question` to whoever listens at `socket`, if they may be believed. As long as no byte of an answer has come, it
-/// is asked again: a daemon that is being restarted defers nothing.
+/// is asked again: a daemon that is being restarted defers nothing. A content of more than `most` bytes is no answer.
 ///
 /// # Errors
 /// If there is no whole answer by `by`, or something else.
-pub fn ask(socket: &Path, question: &[u8], by: Deadline) -> Result<Answered, NoAnswer> {
+pub fn ask(socket: &Path, question: &[u8], most: usize, by: Deadline) -> Result<Answered, NoAnswer> {
     loop {
-        let why = match attempt(socket, question, by) {
+        let why = match attempt(socket, question, most, by) {
             Ok(answered) => return Ok(answered),
             Err(Attempt::Final(why)) => return Err(why),
             Err(Attempt::Again(why)) => why,
@@ -77,7 +77,7 @@ enum Attempt {
     Final(NoAnswer),
 }
 
-fn attempt(socket: &Path, question: &[u8], by: Deadline) -> Result<Answered, Attempt> {
+fn attempt(socket: &Path, question: &[u8], most: usize, by: Deadline) -> Result<Answered, Attempt> {
     let mut stream = sys::unix_socket().map_err(|_| Attempt::Final("no socket".into()))?;
     // Before connect, which otherwise waits for ever if the queue of a stopped daemon is full.
     limit(by.or_after(QUEUE), |left| stream.set_write_timeout(Some(left)))?;
@@ -87,7 +87,7 @@ fn attempt(socket: &Path, question: &[u8], by: Deadline) -> Result<Answered, Att
         Doubt::Disbelieved(why) => Attempt::Final(why.into()),
     })?;
     let sent = send(&mut stream, question, by);
-    let content = whole_frame(&mut stream, by)?;
+    let content = whole_frame(&mut stream, most, by)?;
     // Whoever speaks before being asked does not answer the question.
     sent.map(|()| Answered { content, stream }).map_err(Attempt::Final)
 }
@@ -123,12 +123,12 @@ fn send(stream: &mut UnixStream, mut rest: &[u8], by: Deadline) -> Result<(), No
 }
 
 /// Reads one frame with nothing behind it.
-fn whole_frame(stream: &mut UnixStream, by: Deadline) -> Result<Vec<u8>, Attempt> {
+fn whole_frame(stream: &mut UnixStream, most: usize, by: Deadline) -> Result<Vec<u8>, Attempt> {
     let fail = |why: &'static str| Attempt::Final(why.into());
     let mut bytes = Vec::new();
     let mut chunk = [0; 4096];
     loop {
-        match netstring::read(&bytes, ANSWER_MAX) {
+        match netstring::read(&bytes, most) {
             Err(_) => return Err(fail("the answer is not in the daemon's form")),
             Ok(Some((content, used))) if used == bytes.len() => {
                 let content = content.to_vec();

@@ -98,8 +98,9 @@ exits!(
     RcptcheckExit: Temporary
 );
 
-/// Makes any later panic end the process at once, silently, with the temporary status. A panic that unwinds to the end
-/// of main exits 101, and qmail bounces on 101.
+/// Makes any later panic, and any want of memory, end the process at once, silently, with the temporary status. A panic
+/// that unwinds to the end of main exits 101, and qmail bounces on 101.
 pub fn on_panic<E: Exit>() {
+    sys::memory::end_without(E::TEMPORARY.code());
     std::panic::set_hook(Box::new(|_| sys::exit_now(E::TEMPORARY.code())));
 }

@@ -7,7 +7,7 @@ use crate::stock::{self, Standing};
 use crate::{die, home, sys};
 use qmail_lookup_core::Deadline;
 use qmail_lookup_core::getpw::{Answer, Choice, SixFields, Winner};
-use qmail_lookup_core::wire::{getpw, socketmap};
+use qmail_lookup_core::wire::{ANSWER_MAX, getpw, socketmap};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
@@ -57,7 +57,7 @@ fn run(by: Deadline) -> Result<(), NoAnswer> {
     }
     let mut question = Vec::new();
     socketmap::write_question(&mut question, "getpw", &local);
-    let answered = ask::ask(&Socket::Lookup.below_working_directory()?, &question, by)?;
+    let answered = ask::ask(&Socket::Lookup.below_working_directory()?, &question, ANSWER_MAX, by)?;
     let answer = read(&answered.content)?;
     match answer.choose(home::look) {
         Choice::Stock(local) => run_stock(local, &answer),

@@ -5,6 +5,7 @@ use crate::control::Socket;
 use crate::exit::{self, RcptcheckExit};
 use crate::{die, sys};
 use qmail_lookup_core::Deadline;
+use qmail_lookup_core::wire::ANSWER_MAX;
 use qmail_lookup_core::wire::socketmap::{self, Reply};
 use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
@@ -34,7 +35,7 @@ fn run(by: Deadline) -> Result<RcptcheckExit, NoAnswer> {
     }
     let mut question = Vec::new();
     socketmap::write_question(&mut question, "recipient", &recipient);
-    let answered = ask::ask(&Socket::Lookup.below_home()?, &question, by)?;
+    let answered = ask::ask(&Socket::Lookup.below_home()?, &question, ANSWER_MAX, by)?;
     match Reply::read(&answered.content) {
         Ok(Reply::Ok(_)) => Ok(RcptcheckExit::Possible),
         Ok(Reply::NotFound) => Ok(RcptcheckExit::Unknown),

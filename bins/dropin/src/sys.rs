@@ -3,6 +3,7 @@
 
 pub mod files;
 pub mod guard;
+pub mod memory;
 pub mod names;
 pub mod spawn;
 pub mod timer;

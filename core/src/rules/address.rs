@@ -139,8 +139,7 @@ impl Explain {
     pub(super) fn route(&self, facts: &Facts<'_>) -> Result<Option<Route>, Stop> {
         let (local, domain) = split(&self.address);
         let Some(domain) = domain else { return route_of_queued(facts, local).map(Some) };
-        let is_local = |locals: &Vec<Host>| Host::new(domain).is_some_and(|host| locals.contains(&host));
-        if self.control.locals.as_ref().is_some_and(is_local) {
+        if self.control.is_local(domain) {
             facts.note("G1", || format!("{} stands in control/locals", printable(domain)));
             // A local host has no line in control/virtualdomains that counts: whatever is encoded was typed.
             return match Encoded::decode(local) {

@@ -6,6 +6,7 @@ use super::local::Route;
 use crate::alias::{AliasRow, Instruction, instructions};
 use crate::error::printable;
 use crate::key::{AliasKey, Ext, Username};
+use crate::limits::BREAKS_MAX;
 use crate::mailbox::{Mailbox, Standing};
 use crate::settings::SuspendedMail;
 use std::borrow::Cow;
@@ -18,8 +19,9 @@ pub const NO_MAILBOX: &str = "Sorry, no mailbox here by that name. (#5.1.1)";
 pub enum Set {
     /// Those of the extension itself.
     Exact,
-    /// Those of alias `@`.
-    Default,
+    /// Those of alias `@`, or of a list's owner (`X-owner-default`): whatever is behind this offset of the extension, in
+    /// bytes, was not named.
+    Default(usize),
 }
 
 /// Whether `-owner` and `-owner-default` exist as rows (rule A5); files may say so too.
@@ -66,24 +68,24 @@ pub(super) fn delivery(facts: &Facts<'_>, route: &Route, alias_home: &[u8]) -> R
             let owner = OwnerFlags { no_files: true, ..OwnerFlags::default() };
             Ok(Delivery::Rows { set: Set::Exact, instructions, owner })
         }
-        Route::Mailbox { mailbox, dash, ext } => of_mailbox(facts, mailbox, dash, ext),
+        Route::Mailbox { mailbox, ext, .. } => of_mailbox(facts, mailbox, ext),
         Route::AliasUser { ext, address } => match alias_user {
             Some(user) => {
                 let exts = Exts { ext, own: Own::NamesAndAddresses, address: address.as_ref() };
-                rows(facts, &user, b"-", exts, alias_home)
+                rows(facts, &user, exts, alias_home)
             }
             None => Ok(Delivery::Files { owner: OwnerFlags::default() }),
         },
         // If no system user has the name, the stock program ends at the alias user with the whole local part.
         Route::Stock { local } => match alias_user {
-            Some(user) => rows(facts, &user, b"-", Exts { ext: local, own: Own::Names, address: None }, alias_home),
+            Some(user) => rows(facts, &user, Exts { ext: local, own: Own::Names, address: None }, alias_home),
             None => Ok(Delivery::Files { owner: OwnerFlags::default() }),
         },
     }
 }
 
-/// The mail of a mailbox, with this dash and extension (rule P3, then A1).
-pub(super) fn of_mailbox(facts: &Facts<'_>, mailbox: &Mailbox, dash: &[u8], ext: &[u8]) -> Result<Delivery, Stop> {
+/// The mail of a mailbox, with this extension (rule P3, then A1).
+pub(super) fn of_mailbox(facts: &Facts<'_>, mailbox: &Mailbox, ext: &[u8]) -> Result<Delivery, Stop> {
     let refused = match (mailbox.standing, facts.settings.suspended_mail) {
         (Standing::Active, _) | (Standing::Suspended, SuspendedMail::Deliver) => None,
         (Standing::Suspended, SuspendedMail::Defer) => Some(Delivery::Defer("Mailbox is suspended. (#4.2.1)".into())),
@@ -98,7 +100,7 @@ pub(super) fn of_mailbox(facts: &Facts<'_>, mailbox: &Mailbox, dash: &[u8], ext:
         }
         None => {
             let exts = Exts { ext, own: Own::NamesAndAddresses, address: None };
-            rows(facts, &mailbox.username, dash, exts, &mailbox.home)
+            rows(facts, &mailbox.username, exts, &mailbox.home)
         }
     }
 }
@@ -124,54 +126,58 @@ pub(super) enum Own {
     Names,
 }
 
-/// The instructions of `(user, ext)`: exact rows, then those of `address`, then those of `@` (rule A1). Everything is
-/// asked for at once.
-pub(super) fn rows(
-    facts: &Facts<'_>,
-    user: &Username,
-    dash: &[u8],
-    exts: Exts<'_>,
-    home: &[u8],
-) -> Result<Delivery, Stop> {
+/// The instructions of `(user, ext)`: exact rows, then those of `address`, then those of an owner that gets the bounces
+/// of a list, then those of `@` (rule A1). Everything is asked for at once.
+pub(super) fn rows(facts: &Facts<'_>, user: &Username, exts: Exts<'_>, home: &[u8]) -> Result<Delivery, Stop> {
     let Exts { ext, own, address } = exts;
-    let suffixed = |suffix: &[u8]| {
-        let whole = [dash, ext, suffix].concat();
-        Ext::new(whole.strip_prefix(b"-").unwrap_or(&whole))
+    let suffixed = |suffix: &[u8]| match ext {
+        b"" => Ext::new(suffix.strip_prefix(b"-").unwrap_or(suffix)),
+        _ => Ext::new(&[ext, suffix].concat()),
     };
     // An extension that is itself an @ has no row of its own, as it would have no file but the default.
     let counts = |own_ext: &Ext| own_ext.as_str() != "@" && (own == Own::NamesAndAddresses || !ext.contains(&b'@'));
-    let exact = Ext::new(ext).filter(counts);
-    let catch_all = Ext::new(b"@").filter(|_| !ext.is_empty());
+    let mut choices = Vec::new();
+    choices.extend(Ext::new(ext).filter(counts).map(|key| (key, Set::Exact)));
+    choices.extend(address.cloned().map(|key| (key, Set::Exact)));
+    choices.extend(owners_of_lists(ext));
+    choices.extend(Ext::new(b"@").filter(|_| !ext.is_empty()).map(|key| (key, Set::Default(0))));
     let (owner, owner_default) = (suffixed(b"-owner"), suffixed(b"-owner-default"));
     let mut wanted: Vec<Ext> = Vec::new();
-    for key in
-        [exact.as_ref(), address, catch_all.as_ref(), owner.as_ref(), owner_default.as_ref()].into_iter().flatten()
-    {
+    for key in choices.iter().map(|(key, _)| key).chain(&owner).chain(&owner_default) {
         if !wanted.contains(key) {
             wanted.push(key.clone());
         }
     }
     let keys = wanted.into_iter().map(|alias| AliasKey { username: user.clone(), alias }).collect();
     let all = facts.aliases("A1", keys)?;
-    let of = |key: Option<&Ext>| -> Vec<AliasRow> {
-        let matches = |row: &&AliasRow| {
-            key.is_some_and(|key| user.matches(row.username.as_deref()) && key.matches(row.alias.as_deref()))
-        };
+    let of = |key: &Ext| -> Vec<AliasRow> {
+        let matches = |row: &&AliasRow| user.matches(row.username.as_deref()) && key.matches(row.alias.as_deref());
         all.iter().filter(matches).cloned().collect()
     };
-    let exists = |key: Option<&Ext>| !of(key).is_empty();
-    let flags =
-        OwnerFlags { owner: exists(owner.as_ref()), owner_default: exists(owner_default.as_ref()), no_files: false };
-    let choices = [(exact.as_ref(), Set::Exact), (address, Set::Exact), (catch_all.as_ref(), Set::Default)];
+    let exists = |key: &Option<Ext>| key.as_ref().is_some_and(|key| !of(key).is_empty());
+    let flags = OwnerFlags { owner: exists(&owner), owner_default: exists(&owner_default), no_files: false };
     for (key, set) in choices {
-        let found = of(key);
+        let found = of(&key);
         if !found.is_empty() {
             let instructions = instructions(&found, home, facts.settings)?;
-            let name = key.map(Ext::as_str).unwrap_or_default();
-            facts.note("A1", || format!("{} row(s) of alias '{name}' of {user}", found.len()));
+            facts.note("A1", || format!("{} row(s) of alias '{key}' of {user}", found.len()));
             return Ok(Delivery::Rows { set, instructions, owner: flags });
         }
     }
     facts.note("A4", || format!("no alias rows for '{}' of {user}: qmail's own files decide", printable(ext)));
     Ok(Delivery::Files { owner: flags })
+}
+
+/// The keys under which somebody gets what comes back from the recipients of a list (rule A5): for `X-owner-RECIPIENT`
+/// that is `X-owner-default`, longest X first.
+fn owners_of_lists(ext: &[u8]) -> Vec<(Ext, Set)> {
+    const OWNER: &[u8] = b"owner-";
+    let begins = |at: &usize| {
+        let (head, tail) = ext.split_at_checked(*at).unwrap_or_default();
+        (head.is_empty() || head.ends_with(b"-"))
+            && tail.get(..OWNER.len()).is_some_and(|word| word.eq_ignore_ascii_case(OWNER))
+    };
+    let ends: Vec<usize> = (0..ext.len()).filter(begins).map(|at| at + OWNER.len()).take(BREAKS_MAX).collect();
+    let key = |end: usize| Ext::new(&[ext.get(..end)?, b"default"].concat());
+    ends.into_iter().rev().filter_map(|end| Some((key(end)?, Set::Default(end)))).collect()
 }

@@ -2,15 +2,14 @@
 
 use super::deliver::{Delivery, Exts, NO_MAILBOX, Own, delivery, of_mailbox, rows};
 use super::facts::Facts;
-use super::local::{Route, route_of_recipient};
+use super::local::{Route, route_of_queued};
 use super::{Question, Stop};
+use crate::error::Misconfiguration;
 use crate::getpw::alias_ext;
 use crate::key::Username;
 use crate::mailbox::Mailbox;
+use crate::settings::HomeTrouble;
 use crate::virtuals::{Encoded, Queued};
-
-/// The deferral of a virtual recipient that was not routed by its rows.
-const ROUTED_OTHERWISE: &str = "Recipient was not routed by its rows; is qmail-getpw in place? (#4.3.0)";
 
 /// qmail-local's arguments, and the user's home as the system knows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +26,8 @@ pub struct Deliver {
     pub domain: Vec<u8>,
     /// Home of `user` if it is a system user.
     pub system_home: Option<Vec<u8>>,
+    /// True if the domain stands in control/locals: then no line of control/virtualdomains counts for it.
+    pub is_local: bool,
 }
 
 /// What [`Deliver`] finds out.
@@ -42,26 +43,36 @@ impl Question for Deliver {
     type Answer = Delivered;
 
     fn decide(&self, facts: &Facts<'_>) -> Result<Delivered, Stop> {
-        let queued = Queued::of(&self.local, &self.domain);
-        let route = route_of_recipient(facts, &self.local, &self.domain)?;
-        let Some(user) = Username::new(&self.user) else {
+        let queued = match Queued::of(&self.local, &self.domain) {
+            Queued::Virtual(_) if self.is_local => Queued::Forged,
+            queued => queued,
+        };
+        let user = Username::new(&self.user);
+        let is_alias = user.as_ref().is_some_and(|user| is_alias_user(facts, user));
+        let delivery = match (&user, &queued) {
+            (_, Queued::Forged) => {
+                facts.note("V5", || "an encoded recipient at a host that is not its own");
+                Delivery::Bounce(NO_MAILBOX.into())
+            }
             // No row can have such a name.
-            let files = Delivery::Files { owner: super::OwnerFlags::default() };
-            let delivery = if queued == Queued::Forged { Delivery::Bounce(NO_MAILBOX.into()) } else { files };
-            return Ok(Delivered { mailbox: None, delivery });
+            (None, _) => Delivery::Files { owner: super::OwnerFlags::default() },
+            (Some(user), Queued::Plain) if !is_alias && !self.is_cut(&self.local, facts) => {
+                // No qmail-getpw, ours or the stock one, makes this of the local part: users/cdb does.
+                self.as_given(facts, user, Own::NamesAndAddresses)?
+            }
+            (Some(user), Queued::Plain | Queued::Virtual(_)) => self.by_route(facts, user, is_alias, &queued)?,
         };
-        let mailbox = facts.mailboxes("K2", vec![user.clone()])?.one(&user, facts.settings)?;
-        let delivery = if queued == Queued::Forged || self.agrees(facts, &user, &route) {
-            delivery(facts, &route, self.system_home.as_deref().unwrap_or_default())?
-        } else if matches!(queued, Queued::Virtual(_)) && route != Route::Unknown && !self.is_stocks(&user, &route) {
-            self.known(facts, &user, mailbox.as_ref(), &route)?
-        } else if queued == Queued::Plain && is_alias_user(facts, &user) && Encoded::decode(&self.ext).is_some() {
-            // Somebody typed the alias user's name before the encoding. What is there is not for mail (sync's safety net).
-            facts.note("V5", || "an encoded recipient behind the alias user's name");
-            Delivery::Bounce(NO_MAILBOX.into())
-        } else {
-            self.as_given(facts, &user, mailbox.as_ref(), &queued)?
+        let mailbox = match &user {
+            Some(user) => self.mailbox(facts, user)?,
+            None => None,
         };
+        if is_alias && matches!(delivery, Delivery::Files { .. }) && is_safety_net(&self.ext) {
+            facts.note(
+                "V5",
+                || "the encoding as an extension of the alias user: his files of that name are not for mail",
+            );
+            return Ok(Delivered { mailbox, delivery: Delivery::Bounce(NO_MAILBOX.into()) });
+        }
         Ok(Delivered { mailbox, delivery })
     }
 }
@@ -70,69 +81,94 @@ fn is_alias_user(facts: &Facts<'_>, user: &Username) -> bool {
     user.as_bytes().eq_ignore_ascii_case(facts.settings.alias_user.as_bytes())
 }
 
+/// True if `.qmail-EXT` of the alias user could be found in the files that sync keeps for the day that the stock programs
+/// come back (`.qmail-=HOST=-default`): file names are in small letters, with colons for dots.
+fn is_safety_net(ext: &[u8]) -> bool {
+    let written: Vec<u8> = ext.iter().map(|&b| if b == b':' { b'.' } else { b.to_ascii_lowercase() }).collect();
+    Encoded::decode(&written).is_some()
+}
+
 impl Deliver {
-    /// True if `user` is the system user whom the stock program makes of `route`.
-    fn is_stocks(&self, user: &Username, route: &Route) -> bool {
-        let Route::Stock { local } = route else { return false };
-        let Some((name, rest)) = local.split_at_checked(user.as_bytes().len()) else { return false };
-        name.eq_ignore_ascii_case(user.as_bytes())
-            && rest.split_first().map_or(self.ext.is_empty(), |(_, ext)| ext == self.ext)
+    fn mailbox(&self, facts: &Facts<'_>, user: &Username) -> Result<Option<Mailbox>, Stop> {
+        facts.mailboxes("K2", vec![user.clone()])?.one(user, facts.settings)
     }
 
-    /// A virtual recipient that exists, but was routed otherwise: its rows have changed since, its owner's home is in
-    /// trouble, users/cdb has a line for it, or a qmail-getpw that knows no rows is in the place of ours. It never
-    /// bounces, and never falls to files that are not meant for it.
-    fn known(
+    /// By the rows, if they lead to whom qmail-lspawn delivers as. If they lead elsewhere it is not known whose mail this
+    /// is: rows have changed since qmail-getpw answered, another program stands in its place, or users/cdb contradicts.
+    /// The next attempt is routed anew.
+    fn by_route(
         &self,
         facts: &Facts<'_>,
         user: &Username,
-        mailbox: Option<&Mailbox>,
-        route: &Route,
-    ) -> Result<Delivery, Stop> {
-        let home_trouble = matches!(route, Route::Mailbox { .. }) && self.ext == alias_ext(&self.local);
-        let given = if is_alias_user(facts, user) && !home_trouble {
-            None
-        } else {
-            let queued = Queued::of(&self.local, &self.domain);
-            let given = self.as_given(facts, user, mailbox, &queued)?;
-            let may_bounce = matches!(given, Delivery::Files { .. }) && !self.ext.is_empty() && !home_trouble;
-            Some(given).filter(|_| !may_bounce)
-        };
-        Ok(given.unwrap_or_else(|| {
-            facts.note("V5", || "known, but not under the user and extension that qmail-lspawn was given");
-            Delivery::Defer(ROUTED_OTHERWISE.into())
-        }))
-    }
-
-    /// users/cdb, the stock qmail-getpw or the state of a home chose this user, or a row has changed since.
-    fn as_given(
-        &self,
-        facts: &Facts<'_>,
-        user: &Username,
-        mailbox: Option<&Mailbox>,
+        is_alias: bool,
         queued: &Queued<'_>,
     ) -> Result<Delivery, Stop> {
+        let route = route_of_queued(facts, &self.local)?;
+        if self.agrees(&route, user, is_alias) {
+            return delivery(facts, &route, self.system_home.as_deref().unwrap_or_default());
+        }
+        let settings = facts.settings;
+        let home_trouble = [settings.home_missing, settings.home_mismatch].contains(&HomeTrouble::Alias);
+        match &route {
+            // The row is gone, as far as there was one.
+            Route::Unknown => self.as_given(facts, user, Own::Names),
+            // A system user, by the stock program.
+            Route::Stock { .. } if *queued == Queued::Plain => self.as_given(facts, user, Own::Names),
+            Route::Stock { local } if self.is_cut(local, facts) => self.as_given(facts, user, Own::Names),
+            // Himself, with another extension: by users/cdb.
+            Route::Mailbox { mailbox, .. } if *queued == Queued::Plain && mailbox.username == *user => {
+                self.as_given(facts, user, Own::NamesAndAddresses)
+            }
+            // In the place of a mailbox whose home is in trouble.
+            Route::Mailbox { .. } if home_trouble && is_alias && self.ext == alias_ext(&self.local) => {
+                self.as_given(facts, user, Own::NamesAndAddresses)
+            }
+            Route::Mailbox { .. } | Route::AliasUser { .. } | Route::Stock { .. } | Route::Forward(_) => {
+                let (rule, table) = if *queued == Queued::Plain { ("G2", "mailbox") } else { ("V4", "virtual") };
+                Err(Stop::Bad(Misconfiguration {
+                    rule,
+                    table,
+                    key: user.to_string(),
+                    column: "",
+                    problem: "mail of others is delivered as this user: is bin/qmail-getpw ours, and has users/cdb no \
+                              line for it?"
+                        .to_owned(),
+                }))
+            }
+        }
+    }
+
+    /// True if `local` is cut into this user and this extension, or is this user.
+    fn is_cut(&self, local: &[u8], facts: &Facts<'_>) -> bool {
+        let Some((name, rest)) = local.split_at_checked(self.user.len()) else { return false };
+        let cut = match rest {
+            [] => self.ext.is_empty(),
+            [at, ext @ ..] => facts.settings.break_chars.as_bytes().contains(at) && self.ext == ext,
+        };
+        cut && name.eq_ignore_ascii_case(&self.user)
+    }
+
+    /// By the user and the extension that qmail-lspawn was given.
+    fn as_given(&self, facts: &Facts<'_>, user: &Username, own: Own) -> Result<Delivery, Stop> {
         facts.note("A1", || format!("delivered as {user}, with the extension that qmail-lspawn was given"));
-        match mailbox {
-            Some(mailbox) => of_mailbox(facts, mailbox, &self.dash, &self.ext),
+        match self.mailbox(facts, user)? {
+            Some(mailbox) => of_mailbox(facts, &mailbox, &self.ext),
             None => {
                 let home = self.system_home.as_deref().unwrap_or_default();
-                let own = if *queued == Queued::Plain { Own::Names } else { Own::NamesAndAddresses };
-                rows(facts, user, &self.dash, Exts { ext: &self.ext, own, address: None }, home)
+                rows(facts, user, Exts { ext: &self.ext, own, address: None }, home)
             }
         }
     }
 
     /// True if qmail-lspawn was given what getpw makes of `route`.
-    fn agrees(&self, facts: &Facts<'_>, user: &Username, route: &Route) -> bool {
-        let alias_user = || is_alias_user(facts, user);
+    fn agrees(&self, route: &Route, user: &Username, is_alias: bool) -> bool {
         match route {
             Route::Mailbox { mailbox, dash, ext } => {
                 mailbox.username == *user && self.dash == *dash && self.ext == *ext
             }
-            Route::AliasUser { ext, .. } | Route::Stock { local: ext } => self.ext == *ext && alias_user(),
-            Route::Unknown => self.ext == self.local && alias_user(),
-            Route::Forward(_) => self.ext == b"forward" && alias_user(),
+            Route::AliasUser { ext, .. } | Route::Stock { local: ext } => is_alias && self.ext == *ext,
+            Route::Unknown => is_alias && self.ext == self.local,
+            Route::Forward(_) => is_alias && self.ext == b"forward",
         }
     }
 }

@@ -42,8 +42,7 @@ impl Question for Instructions {
         let Some(name) = Username::new(&self.username) else { return Ok(None) };
         let mailbox = facts.mailboxes("K2", vec![name.clone()])?.one(&name, facts.settings)?;
         let home = mailbox.map_or_else(|| self.alias_home.clone(), |mailbox| mailbox.home);
-        let dash: &[u8] = if self.ext.is_empty() { b"" } else { b"-" };
         let exts = Exts { ext: &self.ext, own: Own::NamesAndAddresses, address: None };
-        rows(facts, &name, dash, exts, &home).map(Some)
+        rows(facts, &name, exts, &home).map(Some)
     }
 }

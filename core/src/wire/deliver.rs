@@ -1,8 +1,12 @@
-//! `deliver`: qmail-local's arguments as the key, and what to do with the mail as the data.
+//! `deliver`: qmail-local's arguments as the key, and what to do with the mail as the data. The rows are told by `exact`, or
+//! by the offset in the extension at which DEFAULT begins.
 
 use super::{Malformed, VERSION, netstring};
 use crate::alias::Instruction;
 use crate::rules::{Deliver, Delivery, OwnerFlags, Set};
+
+/// Longest content of a frame that answers. Unit: bytes. Source: ours; a list of some 200,000 addresses.
+pub const ANSWER_MAX: usize = 16 << 20;
 
 /// Writes the key.
 #[must_use]
@@ -10,33 +14,33 @@ pub fn encode_question(asked: &Deliver) -> Vec<u8> {
     netstring::list(&[&asked.user, &asked.local, &asked.dash, &asked.ext, &asked.domain])
 }
 
-/// Reads the key. [`Deliver::system_home`] is not part of it.
+/// Reads the key. [`Deliver::system_home`] and [`Deliver::is_local`] are not part of it.
 ///
 /// # Errors
 /// If it is not five fields.
 pub fn decode_question(key: &[u8]) -> Result<Deliver, Malformed> {
     let [user, local, dash, ext, domain] = netstring::exactly(key)?.map(<[u8]>::to_vec);
-    Ok(Deliver { user, local, dash, ext, domain, system_home: None })
+    Ok(Deliver { user, local, dash, ext, domain, system_home: None, is_local: false })
 }
 
 /// Writes the data: version, policy, which rows, owner flags, and the instructions or the text.
 #[must_use]
 pub fn encode(delivery: &Delivery) -> Vec<u8> {
-    let (policy, set, owner, rest): (&[u8], &[u8], _, _) = match delivery {
+    let (policy, set, owner, rest): (&[u8], Vec<u8>, _, _) = match delivery {
         Delivery::Rows { set, instructions, owner } => {
             let mut lines = Vec::new();
             instructions.iter().for_each(|instruction| write_instruction(&mut lines, instruction));
-            let set: &[u8] = match set {
-                Set::Exact => b"exact",
-                Set::Default => b"default",
+            let set = match set {
+                Set::Exact => b"exact".to_vec(),
+                Set::Default(begin) => begin.to_string().into_bytes(),
             };
             (b"deliver", set, *owner, lines)
         }
-        Delivery::Files { owner } => (b"files", b"", *owner, Vec::new()),
-        Delivery::Bounce(text) => (b"bounce", b"", OwnerFlags::default(), text.as_bytes().to_vec()),
-        Delivery::Defer(text) => (b"defer", b"", OwnerFlags::default(), text.as_bytes().to_vec()),
+        Delivery::Files { owner } => (b"files", Vec::new(), *owner, Vec::new()),
+        Delivery::Bounce(text) => (b"bounce", Vec::new(), OwnerFlags::default(), text.as_bytes().to_vec()),
+        Delivery::Defer(text) => (b"defer", Vec::new(), OwnerFlags::default(), text.as_bytes().to_vec()),
     };
-    netstring::list(&[VERSION, policy, set, &flags(owner), &rest])
+    netstring::list(&[VERSION, policy, &set, &flags(owner), &rest])
 }
 
 /// Reads what [`encode`] wrote.
@@ -51,12 +55,15 @@ pub fn decode(data: &[u8]) -> Result<Delivery, Malformed> {
     let text = || std::str::from_utf8(rest).map(|text| text.to_owned().into()).map_err(|_| Malformed("not a text"));
     let owner = unflags(owner)?;
     match (policy, set) {
-        (b"deliver", b"exact" | b"default") => {
+        (b"deliver", set) if !set.is_empty() => {
             let instructions = netstring::fields(rest)?.into_iter().map(instruction).collect::<Result<Vec<_>, _>>()?;
             if instructions.is_empty() {
                 return Err(Malformed("rows without an instruction"));
             }
-            let set = if set == b"exact" { Set::Exact } else { Set::Default };
+            let set = match set {
+                b"exact" => Set::Exact,
+                digits => Set::Default(offset(digits)?),
+            };
             Ok(Delivery::Rows { set, instructions, owner })
         }
         (b"files", b"") if rest.is_empty() => Ok(Delivery::Files { owner }),
@@ -89,6 +96,12 @@ fn instruction(bytes: &[u8]) -> Result<Instruction, Malformed> {
     }
 }
 
+/// An offset in an extension.
+fn offset(digits: &[u8]) -> Result<usize, Malformed> {
+    let number = std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok());
+    number.filter(|number: &usize| number.to_string().as_bytes() == digits).ok_or(Malformed("unknown rows"))
+}
+
 /// One letter for each that is set, in this order.
 fn flags(owner: OwnerFlags) -> Vec<u8> {
     let letters = [(owner.owner, b'o'), (owner.owner_default, b'd'), (owner.no_files, b'x')];
@@ -116,7 +129,7 @@ mod tests {
         let owner = OwnerFlags { owner: true, owner_default: true, no_files: false };
         for delivery in [
             Delivery::Rows { set: Set::Exact, instructions: instructions.clone(), owner },
-            Delivery::Rows { set: Set::Default, instructions, owner: OwnerFlags::default() },
+            Delivery::Rows { set: Set::Default(7), instructions, owner: OwnerFlags::default() },
             Delivery::Files { owner: OwnerFlags { owner: false, ..owner } },
             Delivery::Files { owner: OwnerFlags { no_files: true, ..OwnerFlags::default() } },
             Delivery::Bounce("no".into()),
@@ -138,6 +151,8 @@ mod tests {
             [&b"2"[..], b"files", b"", b"", b""],
             [b"1", b"deliver", b"exact", b"", b""],
             [b"1", b"deliver", b"", b"", b"4:|exi,"],
+            [b"1", b"deliver", b"default", b"", b"4:|exi,"],
+            [b"1", b"deliver", b"07", b"", b"4:|exi,"],
             [b"1", b"deliver", b"exact", b"", b"1:|,"],
             [b"1", b"deliver", b"exact", b"", b"4:dabc,"],
             [b"1", b"deliver", b"exact", b"", b"4:b\nab,"],
@@ -162,6 +177,7 @@ mod tests {
             ext: b"x,1:".to_vec(),
             domain: b"Virtual.COM".to_vec(),
             system_home: None,
+            is_local: false,
         };
         assert_eq!(decode_question(&encode_question(&asked)), Ok(asked));
         assert!(decode_question(b"1:a,").is_err());

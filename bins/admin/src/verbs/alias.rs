@@ -18,7 +18,7 @@ pub(crate) async fn run(session: &Session, user: &[u8], ext: &[u8], output: &mut
     let lines: Vec<_> = instructions.iter().map(|i| text(&i.to_line())).collect();
     let value = json!({
         "result": "rows", "username": user, "ext": ext, "instructions": lines,
-        "set": match set { Set::Exact => "exact", Set::Default => "default" },
+        "set": match set { Set::Exact => "exact", Set::Default(_) => "default" },
         "owner": owner.owner, "owner_default": owner.owner_default,
     });
     output.result(&value, |out| {

@@ -166,6 +166,7 @@ pub(crate) fn deliver(user: &str, ext: &str) -> Vec<u8> {
         ext: ext.into(),
         domain: b"local.test".to_vec(),
         system_home: None,
+        is_local: false,
     })
 }
 

@@ -12,6 +12,7 @@ use crate::sys;
 use crate::wiped::Wiped;
 use fd3::{Offered, Trouble};
 use qmail_lookup_core::Deadline;
+use qmail_lookup_core::wire::ANSWER_MAX;
 use qmail_lookup_core::wire::auth::{Account, Question, Reply};
 use std::convert::Infallible;
 use std::ffi::{OsStr, OsString};
@@ -79,7 +80,7 @@ pub fn login(offered: &Offered, service: &[u8], remote: &[u8], by: Deadline) -> 
 /// If nothing is known.
 pub fn ask(question: Question<'_>, by: Deadline) -> Result<Reply, NoAnswer> {
     let frame = Wiped::filled(|out| question.write(out));
-    let answered = ask::ask(&Socket::Auth.below_home()?, frame.bytes(), by)?;
+    let answered = ask::ask(&Socket::Auth.below_home()?, frame.bytes(), ANSWER_MAX, by)?;
     Reply::read(&answered.content).map_err(|bad| bad.0.into())
 }
 

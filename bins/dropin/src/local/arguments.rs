@@ -39,8 +39,8 @@ impl Arguments {
         let mut print = false;
         while let Some(options) = words.next_if(|word| word.len() > 1 && word.first() == Some(&b'-')) {
             let letters = options.get(1..).unwrap_or_default();
-            if letters == b"-" {
-                break;
+            if letters.first() == Some(&b'-') {
+                break; // whatever follows, as of the stock program
             }
             for letter in letters {
                 match letter {
@@ -77,6 +77,7 @@ mod tests {
             (&["-n"], true),
             (&["-n", "--"], true),
             (&["-nN"], false),
+            (&["--foo"], false),
             (&["-N", "-n"], true),
         ] {
             let found = read(&[options, &eight].concat()).unwrap();

@@ -26,6 +26,9 @@ const TEXT: i32 = 6;
 /// Most that is kept of it. Unit: bytes. Source: notqmail 1.09.
 const TEXT_MAX: usize = 255;
 
+/// How often it is seen whether qmail-queue has ended and only another process keeps descriptor 6. Unit: milliseconds.
+const GLANCE: u16 = 100;
+
 /// How much of the message is in memory. Unit: bytes. Source: what a pipe holds.
 const CHUNK: usize = 65_536;
 
@@ -50,10 +53,10 @@ impl Qmail {
 ///
 /// # Errors
 /// As qmail-queue's exit code says.
-pub fn send(delivery: &mut Delivery, addresses: &[&[u8]]) -> Outcome<u32> {
+pub fn send(delivery: &Delivery, addresses: &[&[u8]]) -> Outcome<u32> {
     let Delivery { message, lines, qmail, new_sender, variables } = delivery;
     let queue = Queue::open(qmail, variables)?;
-    hand_over(queue, &lines.delivered_to, message.rewound()?, &envelope(new_sender, addresses))
+    hand_over(queue, &lines.delivered_to, &mut message.reader()?, &envelope(new_sender, addresses))
 }
 
 fn hand_over(mut queue: Queue, first_line: &[u8], source: &mut impl Read, envelope: &[u8]) -> Outcome<u32> {
@@ -161,9 +164,7 @@ impl Queue {
             self.written = self.text.while_writing(&mut self.envelope, envelope);
         }
         drop(self.envelope);
-        while self.text.from.is_some() {
-            self.text.listen();
-        }
+        self.text.until_the_end(&self.child);
         Ok(Ended { code: self.child.wait()?, written: self.written, said: self.text.said })
     }
 }
@@ -187,6 +188,19 @@ impl Text {
             }
         }
         true
+    }
+
+    /// Reads until there is no more, or `child` has ended and what it may have said is read: what it has left behind may
+    /// keep its descriptors as long as it likes.
+    fn until_the_end(&mut self, child: &Child) {
+        while let Some(from) = &self.from {
+            let ended = child.has_ended(); // seen first: then all that it has said is there
+            match spawn::wait_to_read(from, if ended { 0 } else { GLANCE }) {
+                Ok(true) if !ended || self.said.len() < TEXT_MAX => self.listen(),
+                Ok(false) if !ended => {}
+                _ => self.from = None,
+            }
+        }
     }
 
     /// Reads some of it. What is more than the most that is kept is dropped.
@@ -285,6 +299,26 @@ mod tests {
         }
         // One that closes its end is none that talks.
         assert_eq!(run("#!/bin/sh\nexec 6>&-; cat >/dev/null; cat <&1 >/dev/null", &[b'x'; 300_000]).0, Ok(()));
+    }
+
+    #[test]
+    fn a_process_that_is_left_behind_holds_nothing_up() {
+        let (silent, talkative) = ("sleep 60 2>/dev/null", "while echo more; do :; done >&6 2>/dev/null");
+        for (behind, end, wanted) in [
+            (silent, "exit 0", Ok(())),
+            (silent, "exit 53", deferred(b"qq write error or disk full (#4.3.0)")),
+            (silent, "printf 'Znot now' >&6; exit 82", deferred(b"not now")),
+            (talkative, "exit 0", Ok(())),
+        ] {
+            let begun = std::time::Instant::now();
+            let script = format!("#!/bin/sh\n{behind} & echo $! >left\ncat >/dev/null; cat <&1 >/dev/null; {end}");
+            let (ended, home) = run(&script, &[b'x'; 100_000]);
+            let taken = begun.elapsed();
+            let left = std::fs::read_to_string(home.path().join("left")).unwrap();
+            let _ = Command::new("/bin/kill").arg(left.trim()).output();
+            assert_eq!(ended, wanted, "{behind}, {end}");
+            assert!(taken.as_secs() < 30, "{behind}, {end}: {taken:?}");
+        }
     }
 
     #[test]

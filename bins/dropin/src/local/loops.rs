@@ -4,7 +4,7 @@ use super::message::{self, Message};
 use super::report::{Ending, Outcome};
 use std::io::{ErrorKind, Read, Result};
 
-/// Most lines in a header that machines on the way have left. Source: qmail-smtpd's limit.
+/// So many lines in a header that machines on the way have left are a loop. Source: qmail-smtpd's limit.
 pub const HOPS_MAX: usize = 100;
 
 /// How lines begin that machines on the way leave.
@@ -18,8 +18,8 @@ const BEGINNING: usize = 13;
 ///
 /// # Errors
 /// A bounce if the line is there; a deferral if the message cannot be read.
-pub fn check(message: &mut Message, delivered_to: &[u8]) -> Outcome<usize> {
-    match look(message.rewound()?, delivered_to) {
+pub fn check(message: &Message, delivered_to: &[u8]) -> Outcome<usize> {
+    match look(&mut message.reader()?, delivered_to) {
         Ok(Header::New { hops }) => Ok(hops),
         Ok(Header::Known) => {
             Err(Ending::bounce(&[b"This message is looping: it already has my Delivered-To line. (#5.4.6)"]))

@@ -8,7 +8,7 @@ use super::unique;
 use crate::sys::files;
 use crate::sys::timer::Timer;
 use std::ffi::{CString, OsString};
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -25,12 +25,12 @@ const ATTEMPTS: usize = 3;
 /// What is read and written at once. Unit: bytes.
 const BUFFER: usize = 64 * 1024;
 
-/// Delivers into the maildir at `path`, which ends in a slash.
+/// Delivers into the maildir at `path`, with or without a slash at its end.
 ///
 /// # Errors
 /// A deferral; nothing is in new/ then, or the whole message.
-pub fn deliver(path: &[u8], message: &mut Message, lines: &Lines) -> Outcome<()> {
-    let source = message.rewound()?;
+pub fn deliver(path: &[u8], message: &Message, lines: &Lines) -> Outcome<()> {
+    let mut source = message.reader()?;
     let mut timer = Timer::start(A_DAY, TIMEOUT);
     let (file, entry) = create(path).map_err(|_| {
         // The rights that chdir asks for are those to go through the directory to itself.
@@ -42,7 +42,7 @@ pub fn deliver(path: &[u8], message: &mut Message, lines: &Lines) -> Outcome<()>
     if let Ok(path) = CString::new(entry.tmp.clone().into_os_string().into_vec()) {
         timer.remove(path);
     }
-    entry.deliver(file, source, lines).map_err(|_| temporary())
+    entry.deliver(file, &mut source, lines).map_err(|_| temporary())
 }
 
 fn temporary() -> Ending {
@@ -50,7 +50,9 @@ fn temporary() -> Ending {
 }
 
 fn place(maildir: &[u8], folder: &[u8], name: &[u8]) -> PathBuf {
-    OsString::from_vec([maildir, folder, name].concat()).into()
+    // One that was cut at a NUL has lost the slash that made it a maildir.
+    let slash: &[u8] = if maildir.ends_with(b"/") { b"" } else { b"/" };
+    OsString::from_vec([maildir, slash, folder, name].concat()).into()
 }
 
 /// The names of one message.
@@ -84,8 +86,9 @@ impl Entry {
     fn deliver(&self, mut file: File, source: &mut impl Read, lines: &Lines) -> Result<()> {
         let entered = write(&mut file, source, lines)
             .and_then(|()| file.sync_all())
-            .and_then(|()| files::close(file))
-            .and_then(|()| enter(&self.tmp, &self.new));
+            .and_then(|()| file.metadata())
+            .and_then(|written| files::close(file).map(|()| written))
+            .and_then(|written| enter(&self.tmp, &self.new, &written));
         let _ = fs::remove_file(&self.tmp); // gone already if it was moved; else left to those who clean maildirs
         entered?;
         files::sync_directory(&self.folder).inspect_err(|_| {
@@ -119,19 +122,18 @@ fn write(file: &mut impl Write, source: &mut impl Read, lines: &Lines) -> Result
     Ok(())
 }
 
-/// Gives the file `tmp` the name `new`, which must be unused.
-fn enter(tmp: &Path, new: &Path) -> Result<()> {
-    match fs::hard_link(tmp, new) {
-        Ok(()) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::Interrupted => enter(tmp, new),
+/// Gives the file `tmp`, which is `written`, the name `new`, which must be unused.
+fn enter(tmp: &Path, new: &Path, written: &Metadata) -> Result<()> {
+    let result = match fs::hard_link(tmp, new) {
+        Err(error) if error.kind() == ErrorKind::Interrupted => return enter(tmp, new, written),
         Err(error) if knows_no_links(&error) => files::rename_to_unused(tmp, new),
-        // Over NFS the link may have been made and only the reply lost. Nobody else links this file. Opening it anew
-        // asks the server for its state.
-        Err(error) => match File::open(tmp).and_then(|file| file.metadata()) {
-            Ok(found) if found.nlink() == 2 => Ok(()),
-            _ => Err(error),
-        },
-    }
+        other => other,
+    };
+    // Over NFS it may have been done and only the reply lost. A number of links says nothing: a backup may link tmp/.
+    result.or_else(|error| match fs::symlink_metadata(new) {
+        Ok(found) if (found.dev(), found.ino()) == (written.dev(), written.ino()) => Ok(()),
+        _ => Err(error),
+    })
 }
 
 fn knows_no_links(error: &Error) -> bool {
@@ -213,8 +215,36 @@ mod tests {
         let (folder, _) = maildir(&["tmp", "new"]);
         let [tmp, new] = ["tmp/a", "new/a"].map(|name| folder.path().join(name));
         fs::write(&tmp, "x").unwrap();
+        let written = fs::metadata(&tmp).unwrap();
         fs::hard_link(&tmp, &new).unwrap();
-        enter(&tmp, &new).unwrap();
+        enter(&tmp, &new, &written).unwrap();
+        // A move, too.
+        fs::remove_file(&tmp).unwrap();
+        enter(&tmp, &new, &written).unwrap();
+    }
+
+    #[test]
+    fn a_link_that_somebody_else_made_is_none() {
+        let (folder, _) = maildir(&["tmp", "new", "backup"]);
+        let [tmp, new, backup] = ["tmp/a", "new/a", "backup/a"].map(|name| folder.path().join(name));
+        fs::write(&tmp, "x").unwrap();
+        let written = fs::metadata(&tmp).unwrap();
+        fs::hard_link(&tmp, &backup).unwrap();
+        fs::write(&new, "another's").unwrap();
+        assert_eq!(enter(&tmp, &new, &written).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        // Nor is one that leads there: what is in tmp/ is removed.
+        fs::remove_file(&new).unwrap();
+        std::os::unix::fs::symlink(&tmp, &new).unwrap();
+        assert_eq!(enter(&tmp, &new, &written).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        fs::remove_file(&new).unwrap();
+        fs::remove_dir(folder.path().join("new")).unwrap();
+        assert_eq!(enter(&tmp, &new, &written).unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_path_without_its_slash_is_the_same_maildir() {
+        assert_eq!(place(b"./M", b"tmp/", b"x"), Path::new("./M/tmp/x"));
+        assert_eq!(place(b"./M/", b"tmp/", b"x").into_os_string(), "./M/tmp/x");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Delivery into an mbox file. Locked with flock, and whole or not there: whatever fails, the file is cut back to its old
-//! length, by the [guard](crate::sys::guard) if this process is killed.
+//! length, by the [guard](crate::sys::guard) if this process is killed. A file that somebody without that lock has changed
+//! meanwhile is left as it is.
 
 use super::lines::Lines;
 use super::message::{self, Message};
@@ -29,21 +30,25 @@ const BUFFER: usize = 64 * 1024;
 /// Appends to the mbox at `path`.
 ///
 /// # Errors
-/// A deferral; the file is as it was then.
-pub fn deliver(path: &[u8], message: &mut Message, lines: &Lines) -> Outcome<()> {
-    let source = message.rewound()?;
+/// A deferral; the file is as it was then, unless another program has changed it.
+pub fn deliver(path: &[u8], message: &Message, lines: &Lines) -> Outcome<()> {
+    let mut source = message.reader()?;
     let (file, locked) = open(path)?;
     let unwritten =
         |error: &Error| Ending::defer(&[b"Unable to write ", path, b": ", words::of(error).as_bytes(), b". (#4.3.0)"]);
     let found = file.metadata().map_err(|error| unwritten(&error))?;
     let length = found.len();
-    let guard = if locked && found.is_file() {
+    let mut guard = if locked && found.is_file() {
         let unable = |error| Ending::defer(&[b"Unable to fork: ", words::of(&error).as_bytes(), b". (#4.3.0)"]);
         Some(Guard::set(&file, length).map_err(unable)?)
     } else {
         None // without the lock, what would be cut off may be another's
     };
-    let delivered = append(&file, source, lines).and_then(|()| {
+    let appended = match &mut guard {
+        Some(guard) => append(guard, &mut source, lines),
+        None => append(&file, &mut source, lines),
+    };
+    let delivered = appended.and_then(|()| {
         file.sync_all()?;
         if length == 0 {
             // Nobody delivers behind this message before its file is sure to have a name.
@@ -52,19 +57,9 @@ pub fn deliver(path: &[u8], message: &mut Message, lines: &Lines) -> Outcome<()>
         Ok(())
     });
     if let Some(guard) = guard {
-        if delivered.is_ok() || cut_back(&file, length).is_ok() {
-            guard.dismiss();
-        } else {
-            drop(guard); // it tries once more
-        }
+        if delivered.is_ok() { guard.dismiss() } else { guard.undo() }
     }
     delivered.map_err(|failure| failure.ending(unwritten))
-}
-
-fn cut_back(file: &File, length: u64) -> Result<()> {
-    file.set_len(length)?;
-    let _ = file.sync_data(); // or a power failure now could bring half a message back; more cannot be done
-    Ok(())
 }
 
 /// Which end of the delivery failed.

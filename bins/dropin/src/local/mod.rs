@@ -68,6 +68,7 @@ pub fn main() -> ExitCode {
 /// What has to be in order before anything else is done.
 pub fn begin() {
     exit::on_panic::<LocalExit>();
+    sys::clear_alarm(); // of whoever ran this program: a delivery may take longer
     sys::close_inherited();
     sys::set_umask(0o077);
     sys::survive_file_size_limit();
@@ -80,13 +81,15 @@ fn run() -> Outcome<()> {
     let socket = Socket::Lookup.below_working_directory().map_err(|NoAnswer(why)| question::not_known(&why))?;
     let qmail = forward::Qmail::here()?;
     home::enter(&recipient.home, arguments.print)?;
-    let mut message = Message::take()?;
     let lines = Lines::of(&recipient, SystemTime::now());
-    let hops = if arguments.print { 0 } else { loops::check(&mut message, &lines.delivered_to)? };
+    let message = if arguments.print { None } else { Some(Message::take()?) };
+    let hops = message.as_ref().map_or(Ok(0), |message| loops::check(message, &lines.delivered_to))?;
     let said = question::delivery(&socket, &arguments)?;
     let Plan { steps, default, owner } = plan::of(said, &recipient, &arguments.alias_empty, hops)?;
     let new_sender = owner::new_sender(&recipient, owner)?;
     let variables = environment::variables(&recipient, &lines, &new_sender, default.as_deref());
-    let mut delivery = Delivery { message, lines, qmail, new_sender, variables };
-    if arguments.print { perform::print(&steps) } else { perform::perform(&mut delivery, &steps) }
+    match message {
+        None => perform::print(&steps),
+        Some(message) => perform::perform(&Delivery { message, lines, qmail, new_sender, variables }, &steps),
+    }
 }

@@ -50,18 +50,18 @@ impl Counts {
 ///
 /// # Errors
 /// That of the first step that fails; what was delivered before stays, and comes again with the next attempt.
-pub fn perform(delivery: &mut Delivery, steps: &[Step]) -> Outcome<()> {
+pub fn perform(delivery: &Delivery, steps: &[Step]) -> Outcome<()> {
     let mut counts = Counts::default();
     let mut forwards = Vec::new();
     for step in steps {
         let instruction = step.instruction()?;
         counts.add(instruction);
         match instruction {
-            Instruction::Mbox(path) => mbox::deliver(until_nul(path), &mut delivery.message, &delivery.lines)?,
-            Instruction::Maildir(path) => maildir::deliver(until_nul(path), &mut delivery.message, &delivery.lines)?,
+            Instruction::Mbox(path) => mbox::deliver(until_nul(path), &delivery.message, &delivery.lines)?,
+            Instruction::Maildir(path) => maildir::deliver(until_nul(path), &delivery.message, &delivery.lines)?,
             Instruction::Forward(address) => forwards.push(until_nul(address)),
             Instruction::Program(command) => {
-                match program::run(until_nul(command), &mut delivery.message, &delivery.variables)? {
+                match program::run(until_nul(command), &delivery.message, &delivery.variables)? {
                     Next::Step => {}
                     Next::Stop => break,
                 }

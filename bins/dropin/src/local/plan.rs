@@ -31,12 +31,12 @@ pub fn of(said: Delivery, recipient: &Recipient, alias_empty: &[u8], hops: usize
         Delivery::Defer(text) => Err(Ending::defer(&[text.as_bytes()])),
         Delivery::Rows { set, instructions, owner } => {
             // Delivered-To stops every loop that comes back to this address; this one the others.
-            if hops > HOPS_MAX && instructions.iter().any(|i| matches!(i, Instruction::Forward(_))) {
+            if hops >= HOPS_MAX && instructions.iter().any(|i| matches!(i, Instruction::Forward(_))) {
                 return Err(Ending::bounce(&[b"This message is looping: too many hops. (#5.4.6)"]));
             }
             let default = match set {
                 Set::Exact => search::default_of_exact(&recipient.ext),
-                Set::Default => Some(recipient.ext.clone()),
+                Set::Default(begin) => Some(recipient.ext.get(begin..).unwrap_or_default().to_vec()),
             };
             Ok(Plan { steps: instructions.into_iter().map(Step::Do).collect(), default, owner })
         }
@@ -47,9 +47,9 @@ pub fn of(said: Delivery, recipient: &Recipient, alias_empty: &[u8], hops: usize
                 Some(found) => {
                     Ok(Plan { steps: parse::steps(&found.text, found.forward_only), default: found.default, owner })
                 }
+                None if !home::is_there() => Err(Ending::defer(&[b"Home directory has been removed. (#4.3.0)"])),
                 None if recipient.dash.is_empty() => Ok(by_hand(None)),
-                None if home::is_there() => Err(Ending::bounce(&[NO_MAILBOX.as_bytes()])),
-                None => Err(Ending::defer(&[b"Home directory has been removed. (#4.3.0)"])),
+                None => Err(Ending::bounce(&[NO_MAILBOX.as_bytes()])),
             }
         }
     }

@@ -22,8 +22,8 @@ pub enum Next {
 ///
 /// # Errors
 /// As the program's exit code says; whatever that was, the program has said why.
-pub fn run(command: &[u8], message: &mut Message, variables: &[(&'static str, Vec<u8>)]) -> Outcome<Next> {
-    message.rewound()?;
+pub fn run(command: &[u8], message: &Message, variables: &[(&'static str, Vec<u8>)]) -> Outcome<Next> {
+    message.rewind()?;
     let shell = Program { path: SHELL, arguments: &[b"-c", command], variables, directory: None, descriptors: &[] };
     let child = spawn::start(&shell).map_err(|failure| unstarted(&failure))?;
     next(child.wait())

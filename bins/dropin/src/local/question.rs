@@ -14,14 +14,15 @@ use std::path::Path;
 /// A deferral if there is no answer, or one that says "not known".
 pub fn delivery(socket: &Path, arguments: &Arguments) -> Outcome<Delivery> {
     let Arguments { user, local, dash, ext, domain, .. } = arguments.clone();
-    let key = deliver::encode_question(&Deliver { user, local, dash, ext, domain, system_home: None });
+    let key = deliver::encode_question(&Deliver { user, local, dash, ext, domain, system_home: None, is_local: false });
     let answer = if key.len() > KEY_MAX {
         // No row can have such a key, but there are shorter ones that may be meant.
         Err("the recipient is too long to be asked for".into())
     } else {
         let mut question = Vec::new();
         socketmap::write_question(&mut question, "deliver", &key);
-        ask::ask(socket, &question, Deadline::after(ask::LIMIT)).and_then(|answered| read(&answered.content))
+        ask::ask(socket, &question, deliver::ANSWER_MAX, Deadline::after(ask::LIMIT))
+            .and_then(|answered| read(&answered.content))
     };
     answer.map_err(|NoAnswer(why)| not_known(&why))
 }

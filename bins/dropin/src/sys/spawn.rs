@@ -110,6 +110,19 @@ impl Child {
         self.0.unsigned_abs()
     }
 
+    /// Whether [`Child::wait`] would not have to wait.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        let options = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+        let mut found = std::mem::MaybeUninit::<libc::siginfo_t>::zeroed();
+        // SAFETY: found is a writable record for which zeroes are valid, and a child is what si_pid is there for. Without
+        // one that has ended it stays 0.
+        unsafe {
+            checked(libc::waitid(libc::P_PID, self.id(), found.as_mut_ptr(), options)).is_err()
+                || found.assume_init().si_pid() != 0
+        }
+    }
+
     /// Waits until it has ended. `None`: a signal ended it.
     ///
     /// # Errors
@@ -151,6 +164,19 @@ pub fn wait_for_either(to: &PipeWriter, from: Option<&PipeReader>) -> Result<boo
     match checked(unsafe { libc::poll(both.as_mut_ptr(), 2, -1) }) {
         Err(error) if error.kind() != ErrorKind::Interrupted => Err(error),
         _ => Ok(both.last().is_some_and(|from| from.revents != 0)),
+    }
+}
+
+/// Waits until reading `from` gets on. False if it does not within `milliseconds`, or a signal came.
+///
+/// # Errors
+/// If the kernel refuses.
+pub fn wait_to_read(from: &PipeReader, milliseconds: u16) -> Result<bool> {
+    let mut look = libc::pollfd { fd: from.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one writable record.
+    match checked(unsafe { libc::poll(&raw mut look, 1, libc::c_int::from(milliseconds)) }) {
+        Err(error) if error.kind() != ErrorKind::Interrupted => Err(error),
+        _ => Ok(look.revents != 0),
     }
 }
 

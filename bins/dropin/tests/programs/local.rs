@@ -9,7 +9,7 @@ use std::fs::{self, File};
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
-const MESSAGE: &[u8] = b"From: a@b.test\nSubject: x\n\nline one\nline two, without its end";
+pub(crate) const MESSAGE: &[u8] = b"From: a@b.test\nSubject: x\n\nline one\nline two, without its end";
 
 /// A user with a home, in a qmail home.
 pub(crate) struct Mailbox {
@@ -56,17 +56,17 @@ impl Mailbox {
     }
 
     /// qmail-local, run by a shell that has `redirections`.
-    fn command(&self, redirections: &str) -> Command {
+    pub(crate) fn command(&self, redirections: &str) -> Command {
         let mut command = self.site.redirected(redirections, program("qmail-local"));
         self.arguments(&mut command).stdin(self.message(MESSAGE));
         command
     }
 
-    fn run(&self) -> Output {
+    pub(crate) fn run(&self) -> Output {
         self.command("3>&-").output().unwrap()
     }
 
-    fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         String::from_utf8(fs::read(self.home.join(name)).unwrap()).unwrap()
     }
 
@@ -108,16 +108,16 @@ pub(crate) fn every_kind(program: &str) -> [Instruction; 5] {
     ]
 }
 
-fn program_row(script: &str) -> Instruction {
+pub(crate) fn program_row(script: &str) -> Instruction {
     Instruction::Program(script.into())
 }
 
-fn text(output: &Output) -> String {
+pub(crate) fn text(output: &Output) -> String {
     assert!(output.stderr.is_empty(), "{output:?}");
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-const SAVES: &str = "read line; echo \"$line\" >queued; cat >/dev/null; cat <&1 >envelope";
+pub(crate) const SAVES: &str = "read line; echo \"$line\" >queued; cat >/dev/null; cat <&1 >envelope";
 
 #[test]
 fn a_program_reads_the_message_in_the_home_and_speaks_in_the_report() {
@@ -273,6 +273,17 @@ fn without_a_message_nothing_is_delivered() {
     let output = feed(mailbox.arguments(&mut command), MESSAGE);
     assert_eq!((code(&output), text(&output)), (111, "Unable to rewind message. (#4.3.0)\n".to_owned()));
     mailbox.has_nothing();
+}
+
+#[test]
+fn a_maildir_that_is_cut_at_a_nul_is_still_one() {
+    let mailbox = Mailbox::new();
+    fs::write(mailbox.home.join(".qmail-x"), "./Maildir\0x/\n").unwrap();
+    mailbox.says(&Delivery::Files { owner: OwnerFlags::default() });
+    let output = mailbox.run();
+    assert_eq!((code(&output), text(&output).as_str()), (0, "did 1+0+0\n"));
+    assert_eq!(fs::read_dir(mailbox.home.join("Maildir/new")).unwrap().count(), 1);
+    assert_eq!(fs::read_dir(&mailbox.home).unwrap().count(), 2);
 }
 
 #[test]

@@ -24,6 +24,8 @@ mod limits;
 #[cfg(test)]
 mod local;
 #[cfg(test)]
+mod meanwhile;
+#[cfg(test)]
 mod panics;
 #[cfg(test)]
 mod patience;
