@@ -9,7 +9,7 @@ use super::world::{
 };
 use libtest_mimic::{Failed, Trial};
 use qmail_lookup_tests::check::{Outcome, ensure, equal};
-use qmail_lookup_tests::site::{ALIAS, Local, Report, STRANGER, Site};
+use qmail_lookup_tests::site::{ALIAS, BOB, Local, Report, STRANGER, Site};
 use std::os::unix::fs::chown;
 
 pub(super) fn trials() -> Vec<Trial> {
@@ -71,6 +71,14 @@ fn honoured(store: Store) -> Outcome {
             equal(&what, variable(&environment, "EXT"), ext)?;
             equal(&what, variable(&environment, "DEFAULT"), ext.filter(|ext| *ext != "exact"))?;
         }
+        clear(&site)?;
+    }
+    // Himself, however the line cuts his name off: `+bob:bob:...:+:` and such.
+    for dash in ["", "+"] {
+        let home = site.path("homes/bob").display().to_string();
+        let words = ["bob", &home, "bob-Exact", dash, "Exact", "mail.test", "s@example.org"];
+        done(dash, &Local::new((BOB, BOB), words).run(&site)?)?;
+        equal(dash, places(&site)?, ["bob/env"])?;
         clear(&site)?;
     }
     bounced("none", &given(&site, "sales-team@mail.test", "iain", Some("none"))?, NO_MAILBOX)?;

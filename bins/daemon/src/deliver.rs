@@ -49,10 +49,12 @@ pub(crate) async fn answer(
         daemon.trouble(state, content, &error);
         return Said::error(peer, &error);
     }
-    // What is wrong with rows is logged and remembered only for those whose rows they are. Once a second: whoever may ask
-    // can ask with any local part, and run into what is wrong with the rows of others.
+    // What is wrong with rows is logged and remembered only for those whose rows they are. Each rule once a second:
+    // whoever may ask can ask with any local part, and run into what is wrong with the rows of others.
+    let text = error.to_string();
+    let sort = text.split_once(", row ").map_or(&*text, |(sort, _)| sort);
     match asking.may_hear(peer).await {
-        Ok(true) if daemon.quiet.may_say(&format!("deliver {}", peer.uid)).is_none() => {}
+        Ok(true) if daemon.quiet.may_say(&format!("uid {} runs into {sort}", peer.uid)).is_none() => {}
         Ok(true) => daemon.trouble(state, content, &error),
         Ok(false) => return asking.refuse(peer),
         Err(unreachable) => daemon.trouble(state, content, &unreachable),

@@ -3,7 +3,7 @@
 use super::Malformed;
 
 /// Longest length field that is read. Unit: digits.
-const DIGITS_MAX: usize = 6;
+const DIGITS_MAX: usize = 8;
 
 /// Appends `content` as a netstring.
 pub fn write(out: &mut Vec<u8>, content: &[u8]) {
