@@ -5,6 +5,7 @@ use super::running::Running;
 use super::{Shared, trial};
 use libtest_mimic::{Failed, Trial};
 use qmail_lookup_tests::check::{Outcome, ensure};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Length of a long message. Unit: bytes.
 const LONG: usize = 50_000_000;
@@ -34,6 +35,7 @@ fn too_little(ground: &Ground) -> Outcome {
     let limits: Vec<u32> = (1500..2600).step_by(20).collect();
     let text = message(200_000);
     for kind in [Kind::Mbox, Kind::Maildir] {
+        let (enough, noticed) = (AtomicUsize::new(0), AtomicUsize::new(0));
         for_each(&limits, 4, |limit| {
             let home = ground.home()?;
             let mut delivery = ground.delivery(&home, kind.ext(), &text);
@@ -41,11 +43,24 @@ fn too_little(ground: &Ground) -> Outcome {
             let report = delivery.run(&ground.site)?;
             let copies = home.copies(kind.ext(), &text)?;
             match report.letter()? {
-                'K' => copies.of(kind),
-                'Z' => ground.retry(&home, kind, &text),
+                'K' => {
+                    enough.fetch_add(1, Ordering::Relaxed);
+                    copies.of(kind)
+                }
+                'Z' => {
+                    // With less than its main needs to begin, the kernel ends it.
+                    noticed.fetch_add(usize::from(report.code == Some(111)), Ordering::Relaxed);
+                    ground.retry(&home, kind, &text)
+                }
                 _ => Err(format!("{} with {limit} kB: {report:?}", kind.ext()).into()),
             }
         })?;
+        let counts = (enough.into_inner(), noticed.into_inner());
+        // A maildir needs hardly more than the program itself.
+        ensure(
+            counts.0 > 0 && (counts.1 > 0 || kind == Kind::Maildir),
+            format!("{}: these limits show nothing: {counts:?}", kind.ext()),
+        )?;
     }
     Ok(())
 }
