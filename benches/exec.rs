@@ -4,8 +4,7 @@
 //! `cargo build --release -p qmail-lookupd && bash bins/dropin/build.sh --examples &&
 //! cargo bench -p qmail-lookup-benches --bench exec`
 
-use nix::sys::resource::{UsageWho, getrusage};
-use qmail_lookup_benches::{Result, Site, name, release};
+use qmail_lookup_benches::{Result, Site, children_cpu, dropin, name};
 use qmail_lookup_tests::check::block_on;
 use qmail_lookup_tests::server::mariadb::{PASSWORD, USER};
 use qmail_lookup_tests::server::process;
@@ -152,12 +151,6 @@ fn compiled(folder: &Path) -> Option<PathBuf> {
     done.is_ok_and(|status| status.success()).then_some(program)
 }
 
-/// A static program.
-fn dropin(name: &str) -> Result<PathBuf> {
-    let missing = |error| format!("{error}: bash bins/dropin/build.sh --examples");
-    release(&format!("../dropin/{name}")).map_err(missing)?.canonicalize().map_err(Into::into)
-}
-
 impl Contender {
     /// Installs it anew. In which pieces the kernel keeps a file's pages is chance, and up to a tenth of the cost: so
     /// each turn has a new copy.
@@ -182,13 +175,6 @@ impl Contender {
         runs.cpu.push(u32::try_from(children_cpu()? - before)?);
         if status.success() { Ok(()) } else { Err(format!("{} for {local}: {status}", self.name).into()) }
     }
-}
-
-/// CPU of all children that have been waited for. Unit: microseconds.
-fn children_cpu() -> Result<i64> {
-    use nix::sys::time::TimeValLike;
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    Ok(usage.user_time().num_microseconds() + usage.system_time().num_microseconds())
 }
 
 /// Microseconds of each run.

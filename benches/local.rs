@@ -5,9 +5,7 @@
 //! `cargo build --release -p qmail-lookupd && bash bins/dropin/build.sh --examples &&
 //! cargo bench -p qmail-lookup-benches --bench local`
 
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike;
-use qmail_lookup_benches::{Result, Site, name, release};
+use qmail_lookup_benches::{Result, Site, children_cpu, dropin, name};
 use qmail_lookup_tests::server::process;
 use std::fs::File;
 use std::io::Write;
@@ -101,10 +99,9 @@ fn contenders(site: &Site, folder: &Path, place: &str) -> Result<Vec<Contender>>
         let words = [&user, &home.display().to_string(), &user, "", "", "mail.test", "sender@example.org", place];
         [program.display().to_string(), "--".to_owned()].into_iter().chain(words.map(str::to_owned)).collect()
     };
-    let ours =
-        release("../dropin/qmail-local").map_err(|e| format!("{e}: bash bins/dropin/build.sh"))?.canonicalize()?;
+    let ours = dropin("qmail-local")?;
     add("qmail-local", &|home| Ok(local(&ours, home)))?;
-    let nothing = release("../dropin/examples/nothing")?.canonicalize()?;
+    let nothing = dropin("examples/nothing")?;
     add("nothing", &|_| Ok(vec![nothing.display().to_string()]))?;
     if let Some(stock) = std::env::var_os("QL_BENCH_QMAIL_LOCAL") {
         add("stock qmail-local", &|home| Ok(local(Path::new(&stock), home)))?;
@@ -236,10 +233,4 @@ impl Contender {
         }
         Ok(most)
     }
-}
-
-/// CPU of all children that have been waited for, and of theirs. Unit: microseconds.
-fn children_cpu() -> Result<i64> {
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
-    Ok(usage.user_time().num_microseconds() + usage.system_time().num_microseconds())
 }

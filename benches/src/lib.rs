@@ -1,5 +1,7 @@
 //! Shared by the benchmarks: figures, and a daemon over a MariaDB with 100,000 mailboxes.
 
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use qmail_lookup_core::wire::{ANSWER_MAX, netstring, socketmap};
 use qmail_lookup_core::{Backend, Deadline, Table, TableOptions};
 use qmail_lookup_tests::check::block_on;
@@ -199,4 +201,22 @@ pub fn release(name: &str) -> Result<PathBuf> {
     let here = std::env::current_exe()?;
     let path = here.ancestors().nth(2).ok_or("no target folder")?.join(name);
     if path.is_file() { Ok(path) } else { Err(format!("{} is not built", path.display()).into()) }
+}
+
+/// A static program of the drop-ins, or one of their examples.
+///
+/// # Errors
+/// If it is not built.
+pub fn dropin(name: &str) -> Result<PathBuf> {
+    let missing = |error| format!("{error}: bash bins/dropin/build.sh --examples");
+    release(&format!("../dropin/{name}")).map_err(missing)?.canonicalize().map_err(Into::into)
+}
+
+/// CPU of all children that have been waited for, and of theirs. Unit: microseconds.
+///
+/// # Errors
+/// If the kernel does not say.
+pub fn children_cpu() -> Result<i64> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    Ok(usage.user_time().num_microseconds() + usage.system_time().num_microseconds())
 }

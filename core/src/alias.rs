@@ -34,7 +34,20 @@ pub enum Instruction {
     Forward(Vec<u8>),
 }
 
+/// `line` as an instruction is read: blanks and tabs at its end do not count.
+#[must_use]
+pub fn without_trailing_blanks(line: &[u8]) -> &[u8] {
+    let end = line.iter().rposition(|byte| !matches!(byte, b' ' | b'\t')).map_or(0, |last| last.saturating_add(1));
+    line.get(..end).unwrap_or_default()
+}
+
 impl Instruction {
+    /// Delivery to the file at `path`: a maildir if that ends in a slash, else an mbox.
+    #[must_use]
+    pub fn file(path: Vec<u8>) -> Self {
+        if path.ends_with(b"/") { Self::Maildir(path) } else { Self::Mbox(path) }
+    }
+
     /// The line a dot-qmail file would hold.
     #[must_use]
     pub fn to_line(&self) -> Vec<u8> {
@@ -110,7 +123,7 @@ impl AliasRow {
             b"" => Err(bad("alias_username", "blank, so the forward would have no user part")),
             b"." | b"/" | b"|" => {
                 // A dot-qmail line loses its trailing blanks, so an instruction does too.
-                let text = trim_end(&[user, host].concat()).to_vec();
+                let text = without_trailing_blanks(&[user, host].concat()).to_vec();
                 if text.len() < 2 {
                     return Err(bad("alias_host", "blank, so the instruction has no path or program"));
                 }
@@ -152,13 +165,8 @@ impl AliasRow {
         if settings.alias_paths == AliasPaths::Home && !is_below(&text, home) {
             return Err(self.bad("A6", "alias_host", "the path leads out of the home (rules.alias_paths)"));
         }
-        Ok(if text.ends_with(b"/") { Instruction::Maildir(text) } else { Instruction::Mbox(text) })
+        Ok(Instruction::file(text))
     }
-}
-
-fn trim_end(text: &[u8]) -> &[u8] {
-    let kept = text.iter().rposition(|b| !matches!(b, b' ' | b'\t')).map_or(0, |last| last + 1);
-    &text[..kept]
 }
 
 fn is_below(path: &[u8], home: &[u8]) -> bool {

@@ -5,8 +5,7 @@ use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::{Pid, getpgid, getpgrp};
 use qmail_lookup_tests::site::{Local, Report, Site};
-use std::io::{Read, Seek, Write};
-use std::os::unix::process::ExitStatusExt;
+use std::io::{Read, Write};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
@@ -33,14 +32,11 @@ impl Running {
     }
 
     fn start_with(delivery: &Local, site: &Site, full: bool) -> Result<Self, Failed> {
-        let mut message = tempfile::tempfile()?;
-        message.write_all(&delivery.message)?;
-        message.rewind()?;
         let (report, mut writer) = std::io::pipe()?;
         let filled = if full { usize::try_from(fcntl(&writer, FcntlArg::F_GETPIPE_SZ)?)? } else { 0 };
         writer.write_all(&vec![b' '; filled])?;
         let mut command = delivery.command(site);
-        command.stdin(message).stdout(writer.try_clone()?).stderr(writer);
+        command.stdin(delivery.message_file()?).stdout(writer.try_clone()?).stderr(writer);
         Ok(Self { child: command.spawn()?, report, filled })
     }
 
@@ -106,17 +102,7 @@ impl Running {
     pub(super) fn end(mut self) -> Result<Report, Failed> {
         let mut text = Vec::new();
         self.report.read_to_end(&mut text)?;
-        let status = self.child.wait()?;
-        // As timeout passes a signal on.
-        let (code, signal) = match (status.code(), status.signal()) {
-            (Some(code), _) if code > 128 => (None, Some(code - 128)),
-            other => other,
-        };
-        Ok(Report {
-            code,
-            signal,
-            text: String::from_utf8_lossy(text.get(self.filled..).unwrap_or_default()).into_owned(),
-        })
+        Ok(Report::of(self.child.wait()?, text.get(self.filled..).unwrap_or_default()))
     }
 }
 

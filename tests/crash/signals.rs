@@ -3,9 +3,10 @@
 use super::ground::{EARLIER, Ground, Home, Kind, for_each, message};
 use super::running::Running;
 use super::{Shared, trial};
-use libtest_mimic::Trial;
+use libtest_mimic::{Failed, Trial};
 use nix::sys::signal::Signal;
 use qmail_lookup_tests::check::{Outcome, ensure};
+use qmail_lookup_tests::site::Report;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub(super) fn trials(shared: &Shared) -> Vec<Trial> {
@@ -87,30 +88,28 @@ fn long(ground: &Ground, kind: Kind) -> Outcome {
 }
 
 fn child(ground: &Ground) -> Outcome {
-    let message = message(20_000_000);
-    let attempts: Vec<usize> = (0..4).collect();
-    let killed = AtomicUsize::new(0);
-    for_each(&attempts, 2, |_| {
-        let home = ground.home()?;
-        let mut running = Running::start(&ground.delivery(&home, Kind::Mbox.ext(), &message), &ground.site)?;
-        if running.wait_until(|_| is_written_to(&home, Kind::Mbox))? {
-            for child in running.children() {
-                killed.fetch_add(usize::from(super::running::send(child, Signal::SIGKILL)), Ordering::Relaxed);
-            }
-        }
-        let report = running.end()?;
-        let copies = home.copies(Kind::Mbox.ext(), &message)?;
-        match report.code {
-            Some(0) => copies.of(Kind::Mbox),
-            Some(111) => ground.retry(&home, Kind::Mbox, &message),
-            _ => Err(format!("{report:?}").into()),
-        }
-    })?;
-    ensure(killed.into_inner() > 0, "there was no child to be killed")
+    let kill = |running: &Running| {
+        let killed = running.children().into_iter().map(|child| super::running::send(child, Signal::SIGKILL));
+        Ok(killed.map(usize::from).sum())
+    };
+    let ends = |report: &Report| matches!(report.code, Some(0 | 111));
+    killed_while_writing(ground, kill, ends, "there was no child to be killed")
 }
 
 /// As a supervisor does that wants to be sure.
 fn group(ground: &Ground) -> Outcome {
+    let kill = |running: &Running| running.kill_group().map(usize::from);
+    let ends = |report: &Report| report.code == Some(0) || report.signal == Some(9);
+    killed_while_writing(ground, kill, ends, "no signal came in time")
+}
+
+/// `kill` says how many it has killed; `ends` is how the delivery may end.
+fn killed_while_writing(
+    ground: &Ground,
+    kill: impl Fn(&Running) -> Result<usize, Failed> + Sync,
+    ends: impl Fn(&Report) -> bool + Sync,
+    nothing: &str,
+) -> Outcome {
     let message = message(20_000_000);
     let attempts: Vec<usize> = (0..4).collect();
     let killed = AtomicUsize::new(0);
@@ -118,12 +117,12 @@ fn group(ground: &Ground) -> Outcome {
         let home = ground.home()?;
         let mut running = Running::start(&ground.delivery(&home, Kind::Mbox.ext(), &message), &ground.site)?;
         if running.wait_until(|_| is_written_to(&home, Kind::Mbox))? {
-            killed.fetch_add(usize::from(running.kill_group()?), Ordering::Relaxed);
+            killed.fetch_add(kill(&running)?, Ordering::Relaxed);
         }
         let report = running.end()?;
-        ensure(report.code == Some(0) || report.signal == Some(9), format!("{report:?}"))?;
+        ensure(ends(&report), format!("{report:?}"))?;
         let copies = home.copies(Kind::Mbox.ext(), &message)?;
         if report.code == Some(0) { copies.of(Kind::Mbox) } else { ground.retry(&home, Kind::Mbox, &message) }
     })?;
-    ensure(killed.into_inner() > 0, "no signal came in time")
+    ensure(killed.into_inner() > 0, nothing)
 }

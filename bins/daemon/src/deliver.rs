@@ -28,7 +28,7 @@ pub(crate) async fn answer(
         Err(malformed) => return Said::Perm(malformed.0.into()),
     };
     let asking = Asking { daemon, state, user: &asked.user, by };
-    let error = match asking.decide(&asked).await {
+    let error = match asking.decide(asked.clone()).await {
         Ok((delivered, system)) => {
             let is_his = may_deliver(peer.uid, delivered.mailbox.as_ref(), asking.is_alias_user(), system.as_deref());
             let may_hear = || asking.is_nobodys(&delivered, &system) && state.policy.may(peer.uid, Right::DeliverFiles);
@@ -93,25 +93,23 @@ impl Asking<'_> {
 
     /// The delivery, and the user's record in the system where it counts: a mailbox does not depend on what the system
     /// knows.
-    async fn decide(&self, asked: &Deliver) -> Result<(Delivered, System), LookupError> {
+    async fn decide(&self, mut asked: Deliver) -> Result<(Delivered, System), LookupError> {
         let lookup = &self.state.lookup;
-        let mut asked = asked.clone();
         if Encoded::decode(&asked.local).is_some() {
             asked.is_local = self.state.control.read(self.by).await?.is_local(&asked.domain);
         }
-        let with = |system: &System| {
-            let system_home = system.as_ref().map(|user| user.home.clone());
-            Deliver { system_home, ..asked.clone() }
-        };
+        let home = |system: &System| system.as_ref().map(|user| user.home.clone());
         if self.is_alias_user() {
             let system = self.system().await?;
-            return Ok((lookup.decide(with(&system), self.by).await?, system));
+            asked.system_home = home(&system);
+            return Ok((lookup.decide(asked, self.by).await?, system));
         }
         if self.state.config.rules.alias_paths == AliasPaths::Home {
             // Paths of a system user are judged by its home, so whether there is a mailbox has to be known before.
             let mailbox = self.mailbox().await?;
             let system = if mailbox.is_none() { self.system().await? } else { None };
-            return Ok((lookup.decide(with(&system), self.by).await?, system));
+            asked.system_home = home(&system);
+            return Ok((lookup.decide(asked, self.by).await?, system));
         }
         let delivered = lookup.decide(asked, self.by).await?;
         let system = if delivered.mailbox.is_none() { self.system().await? } else { None };

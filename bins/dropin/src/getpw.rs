@@ -4,14 +4,11 @@ use crate::ask::{self, Answered, KEY_MAX, NoAnswer};
 use crate::control::Socket;
 use crate::exit::{self, GetpwExit};
 use crate::stock::{self, Standing};
-use crate::{die, home, sys};
+use crate::{die, home, stdout, sys};
 use qmail_lookup_core::Deadline;
 use qmail_lookup_core::getpw::{Answer, Choice, SixFields, Winner};
 use qmail_lookup_core::wire::{ANSWER_MAX, getpw, socketmap};
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::Write;
-use std::os::fd::AsFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use std::process::ExitCode;
@@ -95,10 +92,7 @@ fn mention(answered: Answered, answer: &Answer, why: &'static str) {
 
 fn print(fields: &SixFields) -> Result<(), NoAnswer> {
     let bytes = fields.encode().map_err(|bad| NoAnswer(bad.problem.into()))?;
-    // Not std's own standard output, which takes a closed one for written.
-    let stdout = std::io::stdout().as_fd().try_clone_to_owned();
-    let written = stdout.and_then(|fd| File::from(fd).write_all(&bytes));
-    written.map_err(|error| NoAnswer(format!("unable to write the answer: {error}").into()))
+    stdout::write(&bytes).map_err(|error| NoAnswer(format!("unable to write the answer: {error}").into()))
 }
 
 /// Rule G4. Returns only if there is no stock program.

@@ -23,6 +23,7 @@ pub mod getpw;
 pub mod home;
 pub mod local;
 pub mod rcptcheck;
+pub mod stdout;
 pub mod stock;
 pub mod sys;
 pub mod wiped;

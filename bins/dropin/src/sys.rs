@@ -8,10 +8,11 @@ pub mod names;
 pub mod spawn;
 pub mod timer;
 
-use std::ffi::{CString, OsStr, OsString};
+use spawn::{List, environment};
+use std::ffi::OsStr;
 use std::io::{Error, ErrorKind, Result};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -101,14 +102,25 @@ pub fn become_descriptor_3(fd: OwnedFd) -> Result<()> {
 
 /// Lets SIGALRM end the process in `seconds`, whatever the parent did to that signal.
 pub fn set_alarm(seconds: u32) {
-    // SAFETY: SIG_DFL is a disposition, not a handler; the set lives on this stack and is initialized by sigemptyset.
+    // SAFETY: SIG_DFL is a disposition, not a handler.
     unsafe {
         libc::signal(libc::SIGALRM, libc::SIG_DFL);
-        let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    }
+    unblock_alarm();
+    // SAFETY: touches no memory.
+    unsafe {
+        libc::alarm(seconds);
+    }
+}
+
+/// Lets SIGALRM through, if the parent blocked it.
+fn unblock_alarm() {
+    let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: the set lives on this stack and is initialized by sigemptyset.
+    unsafe {
         libc::sigemptyset(set.as_mut_ptr());
         libc::sigaddset(set.as_mut_ptr(), libc::SIGALRM);
         libc::sigprocmask(libc::SIG_UNBLOCK, set.as_ptr(), std::ptr::null_mut());
-        libc::alarm(seconds);
     }
 }
 
@@ -281,28 +293,17 @@ pub fn can_become_root() -> bool {
 
 /// Becomes the program at `path`, with `arguments` behind its name, our environment and `mark` in it. Returns only if that
 /// fails. Unlike std's exec it never gives a file that is no program to /bin/sh, whose 127 would bounce mail.
-pub fn become_program(path: &OsStr, arguments: &[&OsStr], mark: (&str, &str)) -> Error {
-    let others = std::env::vars_os().filter(|(name, _)| name != mark.0);
-    let variable = |(mut name, value): (OsString, OsString)| {
-        name.push("=");
-        name.push(value);
-        CString::new(name.into_vec())
+pub fn become_program(path: &OsStr, arguments: &[&OsStr], mark: (&'static str, &str)) -> Error {
+    let words = std::iter::once(&path).chain(arguments).map(|word| word.as_bytes().to_vec());
+    let mark = [(mark.0, mark.1.as_bytes().to_vec())];
+    let (Ok(words), Ok(variables)) = (List::of(words), List::of(environment(&mark))) else {
+        return ErrorKind::InvalidInput.into();
     };
-    let words: std::result::Result<Vec<CString>, _> =
-        std::iter::once(&path).chain(arguments).map(|word| CString::new(word.as_bytes())).collect();
-    let variables: std::result::Result<Vec<CString>, _> =
-        others.chain([(mark.0.into(), mark.1.into())]).map(variable).collect();
-    let (Ok(words), Ok(variables)) = (words, variables) else { return ErrorKind::InvalidInput.into() };
-    let list = |strings: &[CString]| -> Vec<*const libc::c_char> {
-        strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect()
-    };
-    let (argv, envp) = (list(&words), list(&variables));
-    let Some(program) = words.first() else { return ErrorKind::InvalidInput.into() };
-    // SAFETY: SIG_DFL is a disposition (std ignores SIGPIPE, and exec would hand that down). argv and envp end in null and
-    // point to NUL-terminated strings that live in words and variables.
+    // SAFETY: SIG_DFL is a disposition (std ignores SIGPIPE, and exec would hand that down). The lists end in null and point
+    // to NUL-terminated strings that they hold; the first of the words is the path.
     unsafe {
         libc::signal(libc::SIGPIPE, libc::SIG_DFL);
-        libc::execve(program.as_ptr(), argv.as_ptr(), envp.as_ptr());
+        libc::execve(*words.pointers(), words.pointers(), variables.pointers());
     }
     Error::last_os_error()
 }

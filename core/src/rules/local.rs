@@ -93,15 +93,18 @@ pub(super) fn route_of_queued(facts: &Facts<'_>, local: &[u8]) -> Result<Route, 
     }
 }
 
-/// The route of a recipient as it stands in the queue, for qmail-local, which is told the domain too.
+/// The route of a recipient as it stands in the queue, its domain too.
 pub(super) fn route_of_recipient(facts: &Facts<'_>, local: &[u8], domain: &[u8]) -> Result<Route, Stop> {
     match Queued::of(local, domain) {
-        Queued::Forged => {
-            facts.note("V5", || "an encoded recipient at a host that is not its own");
-            Ok(Route::Unknown)
-        }
+        Queued::Forged => Ok(forged(facts)),
         Queued::Plain | Queued::Virtual(_) => route_of_queued(facts, local),
     }
+}
+
+/// The route of what somebody typed in the form of an encoded recipient.
+pub(super) fn forged(facts: &Facts<'_>) -> Route {
+    facts.note("V5", || "an encoded recipient at a host that is not its own");
+    Route::Unknown
 }
 
 /// The route of a plain local part.

@@ -2,7 +2,7 @@
 
 use super::deliver::{Delivery, Exts, NO_MAILBOX, Own, delivery, of_mailbox, rows};
 use super::facts::Facts;
-use super::local::{Route, route_of_queued};
+use super::local::{Route, forged, route_of_queued};
 use super::{Question, Stop};
 use crate::error::Misconfiguration;
 use crate::getpw::alias_ext;
@@ -50,10 +50,7 @@ impl Question for Deliver {
         let user = Username::new(&self.user);
         let is_alias = user.as_ref().is_some_and(|user| is_alias_user(facts, user));
         let delivery = match (&user, &queued) {
-            (_, Queued::Forged) => {
-                facts.note("V5", || "an encoded recipient at a host that is not its own");
-                Delivery::Bounce(NO_MAILBOX.into())
-            }
+            (_, Queued::Forged) => delivery(facts, &forged(facts), b"")?,
             // No row can have such a name.
             (None, _) => Delivery::Files { owner: super::OwnerFlags::default() },
             (Some(user), Queued::Plain) if !is_alias && !self.is_cut(&self.local, facts) => {

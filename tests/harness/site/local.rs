@@ -6,9 +6,10 @@ use libtest_mimic::Failed;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
 /// qmail-start's first argument.
 pub const ALIAS_EMPTY: &str = "./Mailbox";
@@ -44,6 +45,17 @@ pub struct Report {
 }
 
 impl Report {
+    /// What the command of a [`Local`] ended with, and has said.
+    #[must_use]
+    pub fn of(status: ExitStatus, text: &[u8]) -> Self {
+        // timeout passes a signal on as 128 and its number; a code above 128 is nothing that qmail-local gives.
+        let (code, signal) = match (status.code(), status.signal()) {
+            (Some(code), _) if code > 128 => (None, Some(code - 128)),
+            other => other,
+        };
+        Self { code, signal, text: String::from_utf8_lossy(text).into_owned() }
+    }
+
     /// `K`, `Z` or `D`, as qmail-lspawn makes it of the exit code.
     ///
     /// # Errors
@@ -104,11 +116,17 @@ impl Local {
     /// # Errors
     /// If it cannot be run.
     pub fn run(&self, site: &Site) -> Result<Report, Failed> {
+        self.run_on(site, self.message_file()?.into())
+    }
+
+    /// The message as a file, for reading only and at its beginning.
+    ///
+    /// # Errors
+    /// If there cannot be one.
+    pub fn message_file(&self) -> Result<File, Failed> {
         let mut message = tempfile::tempfile()?;
         message.write_all(&self.message)?;
-        let mut message = File::open(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&message)))?;
-        std::io::Seek::rewind(&mut message)?;
-        self.run_on(site, message.into())
+        Ok(File::open(format!("/proc/self/fd/{}", message.as_raw_fd()))?)
     }
 
     /// Runs it with `message` as descriptor 0.
@@ -123,13 +141,7 @@ impl Local {
         drop(command);
         let mut text = Vec::new();
         report.read_to_end(&mut text)?;
-        let status = child.wait()?;
-        // timeout passes a signal on as 128 and its number; a code above 128 is nothing that qmail-local gives.
-        let (code, signal) = match (status.code(), status.signal()) {
-            (Some(code), _) if code > 128 => (None, Some(code - 128)),
-            other => other,
-        };
-        Ok(Report { code, signal, text: String::from_utf8_lossy(&text).into_owned() })
+        Ok(Report::of(child.wait()?, &text))
     }
 }
 

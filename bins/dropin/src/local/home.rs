@@ -7,8 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Others than the owner and the group may write: conf-patrn.
-const WRITABLE: u32 = 0o002;
+/// Others than the owner and the group may write: conf-patrn. Of a home as of a dot-qmail file.
+pub const WRITABLE: u32 = 0o002;
 
 /// The sticky bit: "I am editing".
 const STICKY: u32 = 0o1000;

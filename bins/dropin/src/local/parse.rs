@@ -2,6 +2,7 @@
 
 use super::report::{Ending, Outcome};
 use qmail_lookup_core::Instruction;
+use qmail_lookup_core::alias::without_trailing_blanks;
 
 const BLANK: &str = "Uh-oh: first line of .qmail file is blank. (#4.2.1)";
 const FILE_REFUSED: &str = "Uh-oh: .qmail has file delivery but has x bit set. (#4.7.0)";
@@ -44,8 +45,7 @@ pub fn steps(text: &[u8], mut forward_only: bool) -> Vec<Step> {
                 continue;
             }
             [b'.' | b'/', ..] if forward_only => Step::Refuse(FILE_REFUSED),
-            [b'.' | b'/', ..] if line.last() == Some(&b'/') => Step::Do(Instruction::Maildir(line.to_vec())),
-            [b'.' | b'/', ..] => Step::Do(Instruction::Mbox(line.to_vec())),
+            [b'.' | b'/', ..] => Step::Do(Instruction::file(line.to_vec())),
             [b'|', ..] if forward_only => Step::Refuse(PROGRAM_REFUSED),
             [b'|', command @ ..] => Step::Do(Instruction::Program(command.to_vec())),
             [b'&', address @ ..] | address => Step::Do(Instruction::Forward(address.to_vec())),
@@ -57,11 +57,6 @@ pub fn steps(text: &[u8], mut forward_only: bool) -> Vec<Step> {
         }
     }
     steps
-}
-
-fn without_trailing_blanks(line: &[u8]) -> &[u8] {
-    let end = line.iter().rposition(|byte| !matches!(byte, b' ' | b'\t')).map_or(0, |last| last.saturating_add(1));
-    line.get(..end).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -1,9 +1,7 @@
 //! How a delivery ends, and what qmail-lspawn is told of it: its log for success and deferral, the sender for a bounce.
 
 use crate::exit::LocalExit;
-use std::fs::File;
-use std::io::Write;
-use std::os::fd::AsFd;
+use crate::stdout;
 
 /// An end before all instructions were carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +40,5 @@ pub fn say(text: &[u8]) {
 /// # Errors
 /// If it cannot be written.
 pub fn try_to_say(text: &[u8]) -> std::io::Result<()> {
-    // Not std's own standard output, which takes a closed one for written.
-    File::from(std::io::stdout().as_fd().try_clone_to_owned()?).write_all(text)
+    stdout::write(text)
 }

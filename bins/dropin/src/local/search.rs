@@ -1,5 +1,6 @@
 //! The search for a dot-qmail file.
 
+use super::home::WRITABLE;
 use super::report::{Ending, Outcome};
 use super::words;
 use std::ffi::OsStr;
@@ -8,9 +9,6 @@ use std::io::{Error, ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-
-/// Others than the owner and the group may write: conf-patrn.
-const WRITABLE: u32 = 0o002;
 
 /// The owner's x bit: "this is a list".
 const EXECUTABLE: u32 = 0o100;

@@ -38,17 +38,22 @@ pub enum Failure {
 pub struct Child(libc::pid_t);
 
 /// Strings, and the list of pointers to them that execve takes.
-struct List {
+pub(super) struct List {
     pointers: Vec<*const libc::c_char>,
     _strings: Vec<CString>,
 }
 
 impl List {
-    fn of(strings: impl Iterator<Item = Vec<u8>>) -> Result<Self> {
+    pub(super) fn of(strings: impl Iterator<Item = Vec<u8>>) -> Result<Self> {
         let strings = strings.map(CString::new).collect::<std::result::Result<Vec<_>, _>>();
         let strings = strings.map_err(|_| Error::from(ErrorKind::InvalidInput))?;
         let pointers = strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect();
         Ok(Self { pointers, _strings: strings })
+    }
+
+    /// What execve takes; it is good as long as this list.
+    pub(super) fn pointers(&self) -> *const *const libc::c_char {
+        self.pointers.as_ptr()
     }
 }
 
@@ -181,7 +186,7 @@ pub fn wait_to_read(from: &PipeReader, milliseconds: u16) -> Result<bool> {
 }
 
 /// What is inherited, unless it is in `variables`, and those.
-fn environment(variables: &[(&'static str, Vec<u8>)]) -> impl Iterator<Item = Vec<u8>> {
+pub(super) fn environment(variables: &[(&'static str, Vec<u8>)]) -> impl Iterator<Item = Vec<u8>> {
     let join = |name: &[u8], value: &[u8]| [name, b"=", value].concat();
     let inherited = std::env::vars_os().map(|(name, value)| (name.into_vec(), OsString::into_vec(value)));
     inherited
@@ -224,7 +229,7 @@ fn become_it(ready: &Ready<'_>) -> ! {
                 fail(ready, FORK);
             }
         }
-        libc::execve(ready.path.as_ptr(), ready.arguments.pointers.as_ptr(), ready.environment.pointers.as_ptr());
+        libc::execve(ready.path.as_ptr(), ready.arguments.pointers(), ready.environment.pointers());
     }
     fail(ready, RUN)
 }

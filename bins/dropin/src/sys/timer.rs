@@ -28,17 +28,13 @@ impl Timer {
         TEXT.store(text.as_ptr().cast_mut(), Ordering::SeqCst);
         LENGTH.store(text.len(), Ordering::SeqCst);
         // SAFETY: the handler makes only calls that are allowed at any time. SIG_IGN is a disposition; it discards an
-        // alarm of the parent's that is waiting behind a blocked signal. The set lives on this stack and is initialized
-        // by sigemptyset.
+        // alarm of the parent's that is waiting behind a blocked signal.
         unsafe {
             libc::signal(libc::SIGALRM, libc::SIG_IGN);
             libc::signal(libc::SIGALRM, handler as libc::sighandler_t);
             libc::alarm(seconds.max(1));
-            let mut set = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
-            libc::sigemptyset(set.as_mut_ptr());
-            libc::sigaddset(set.as_mut_ptr(), libc::SIGALRM);
-            libc::sigprocmask(libc::SIG_UNBLOCK, set.as_ptr(), null_mut());
         }
+        super::unblock_alarm();
         Self { remove: None }
     }
 
