@@ -2,17 +2,20 @@
 
 use super::ground::{EARLIER, Ground, Home, Kind, message};
 use super::running::Running;
-use super::{Shared, trial};
+use super::{Shared, strace, traced};
 use libtest_mimic::Trial;
 use nix::sys::signal::Signal;
 use qmail_lookup_tests::check::{Outcome, ensure};
 use std::io::Write;
 
 /// What is written before the other program comes, at least. Unit: bytes.
-const BEGUN: u64 = 1_000_000;
+const BEGUN: u64 = 500_000;
 
 /// Lines of what the other program appends: together more than is written at once, which could be taken for our own.
 const LINES: usize = 65_536;
+
+/// From then on it waits before each write, or a fast machine would be done with all before anybody looks.
+const SLOW: &str = "-e trace=write -e inject=write:delay_enter=20000:when=16+";
 
 /// What the other program does to the mbox.
 type Change = fn(&Home) -> std::io::Result<()>;
@@ -25,7 +28,7 @@ pub(super) fn trials(shared: &Shared) -> Vec<Trial> {
     ];
     let trials = all.map(|(name, before, signal, change)| {
         let name = format!("others::what_they_have_{name}");
-        trial(&name, shared, move |ground| meanwhile(ground, before, signal, change))
+        traced(&name, shared, move |ground| meanwhile(ground, before, signal, change))
     });
     trials.into()
 }
@@ -48,6 +51,7 @@ fn meanwhile(ground: &Ground, before: &str, signal: Signal, change: Change) -> O
     let (home, message) = (ground.home()?, message(20_000_000));
     let mut delivery = ground.delivery(&home, Kind::Mbox.ext(), &message);
     before.clone_into(&mut delivery.before);
+    strace::under(&mut delivery, &home, SLOW);
     let mut running = Running::start(&delivery, &ground.site)?;
     let length = || std::fs::metadata(home.path("Mailbox")).map(|found| found.len()).unwrap_or_default();
     ensure(running.wait_until(|_| length() > BEGUN)? && running.stop()?, "too late")?;

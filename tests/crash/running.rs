@@ -85,7 +85,7 @@ impl Running {
     /// Stops qmail-local, wherever it is; false if it has ended.
     pub(super) fn stop(&mut self) -> Result<bool, Failed> {
         let Some(pid) = self.pid().filter(|&pid| send(pid, Signal::SIGSTOP)) else { return Ok(false) };
-        self.wait_until(|_| state(pid) == Some('T'))
+        self.wait_until(|_| matches!(state(pid), Some('T' | 't')) && !has_stop_pending(pid))
     }
 
     /// Kills qmail-local and its process group, which is not ours; false if it has ended.
@@ -115,6 +115,14 @@ pub(super) fn send(pid: u32, signal: Signal) -> bool {
 fn state(pid: u32) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()
+}
+
+/// Under strace a process also stands still at each call, with the signal still to come.
+fn has_stop_pending(pid: u32) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
+    let pending = line.and_then(|line| u64::from_str_radix(line.trim(), 16).ok()).unwrap_or(u64::MAX);
+    pending & (1 << (Signal::SIGSTOP as u64 - 1)) != 0
 }
 
 fn comm(pid: u32) -> String {
