@@ -91,7 +91,7 @@ fn the_example_shows_every_key() {
         let one = Map::from_iter([("?".to_owned(), Value::Null)]);
         if table.is_empty() { one } else { Map::from_iter([(table.to_owned(), Value::Object(one))]) }
     };
-    for table in ["", "rules", "auth", "daemon", "cache"] {
+    for table in ["", "rules", "auth", "daemon", "cache", "sync"] {
         let known = Tables::read(impossible(table)).err().unwrap().unknown.unwrap();
         assert!(!known.is_empty(), "[{table}]");
         for key in known {

@@ -10,6 +10,7 @@
 //! | `[rules]`, `[auth]`, `[cache]`, typed | [`settings`] |
 //! | `[daemon]`, typed; who may ask; where metrics are served | [`daemon`], [`allow`], [`metrics`] |
 //! | `[store]` and its overrides | [`store`] |
+//! | `[sync]`, typed | [`sync`] |
 //! | stores with their layers | [`open`] |
 //! | qmail's own control files | [`control`] |
 //! | uids and gids that no row may have | [`deny`] |
@@ -37,6 +38,7 @@ pub mod settings;
 pub mod sqlserver;
 mod sqlserver_store;
 pub mod store;
+pub mod sync;
 mod toml;
 mod url;
 mod variables;
@@ -49,6 +51,7 @@ pub use metrics::MetricsAddress;
 pub use open::{Serving, Stores};
 pub use settings::CacheSettings;
 pub use store::{Plan, Role, RoleStore};
+pub use sync::{QmailSend, SyncSettings};
 pub use variables::PREFIX;
 
 use qmail_lookup_core::settings::{AuthSettings, RuleSettings};
@@ -71,6 +74,8 @@ pub struct Config {
     pub daemon: DaemonSettings,
     /// `[cache]`.
     pub cache: CacheSettings,
+    /// `[sync]`.
+    pub sync: SyncSettings,
     /// The store of each role.
     pub store: Plan,
     /// Time for a whole question: more than zero, at most 60 s.
@@ -114,6 +119,7 @@ impl fmt::Debug for Config {
             .field("auth", &self.auth)
             .field("daemon", &self.daemon)
             .field("cache", &self.cache)
+            .field("sync", &self.sync)
             .field("store", &self.store)
             .field("deadline", &self.deadline)
             .field("warnings", &self.warnings)

@@ -94,12 +94,12 @@ pub(crate) fn load_with(sources: &Sources, registry: &Registry, default: &Path) 
     }
     complete(&layers, &tables.store)?;
     let store = Plan::read(&tables.store, registry).map_err(|refusal| layers.error(refusal))?;
-    let Tables { qmail, strict_permissions, mut rules, auth, daemon, cache, .. } = tables;
+    let Tables { qmail, strict_permissions, mut rules, auth, daemon, cache, sync, .. } = tables;
     warnings.extend(layers.warnings.iter().cloned());
     deny::extend(&mut rules);
     let deadline = store.deadline;
     let mut config =
-        Config { qmail, strict_permissions, rules, auth, daemon, cache, store, deadline, warnings: Vec::new(), layers };
+        Config { qmail, strict_permissions, rules, auth, daemon, cache, sync, store, deadline, warnings: Vec::new(), layers };
     warnings.extend(check::permissions(&config, &permissions)?);
     warnings.extend(check::settings(&config));
     config.warnings = warnings;

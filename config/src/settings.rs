@@ -2,6 +2,7 @@
 
 use crate::daemon::{DaemonSettings, in_range};
 use crate::refusal::Refusal;
+use crate::sync::SyncSettings;
 use qmail_lookup_core::Username;
 use qmail_lookup_core::settings::{AuthSettings, RuleSettings};
 use serde::Deserialize;
@@ -48,6 +49,7 @@ pub(crate) struct Tables {
     pub(crate) auth: AuthSettings,
     pub(crate) daemon: DaemonSettings,
     pub(crate) cache: CacheSettings,
+    pub(crate) sync: SyncSettings,
 }
 
 impl Default for Tables {
@@ -60,6 +62,7 @@ impl Default for Tables {
             auth: AuthSettings::default(),
             daemon: DaemonSettings::default(),
             cache: CacheSettings::default(),
+            sync: SyncSettings::default(),
         }
     }
 }
@@ -68,7 +71,7 @@ impl Tables {
     /// Reads them, and refuses what no part of the program could use.
     pub(crate) fn read(data: Map<String, Value>) -> Result<Self, Refusal> {
         // A derived reader takes a list for a struct.
-        for table in ["store", "rules", "auth", "daemon", "cache"] {
+        for table in ["store", "rules", "auth", "daemon", "cache", "sync"] {
             if data.get(table).is_some_and(|value| !value.is_object()) {
                 return Err(Refusal::new(table, format!("expected a table [{table}]")));
             }
@@ -85,7 +88,7 @@ impl Tables {
         if !self.qmail.is_absolute() {
             return Err(Refusal::new("qmail", "not an absolute path, for example \"/var/qmail\""));
         }
-        let Self { rules, auth, daemon, cache, .. } = self;
+        let Self { rules, auth, daemon, cache, sync, .. } = self;
         if Username::new(rules.alias_user.as_bytes()).is_none() {
             return Err(Refusal::new("rules.alias_user", "not a user name: 1 to 128 printable ASCII bytes, no blanks"));
         }
@@ -98,6 +101,7 @@ impl Tables {
             }
         }
         daemon.judge()?;
+        sync.judge()?;
         in_range("auth.parallel", auth.parallel, 0..=PARALLEL_MAX)?;
         in_range("cache.entries", cache.entries, 1..=ENTRIES_MAX)
     }
