@@ -54,6 +54,10 @@ macro_rules! layer {
                 self.inner.query_text(ask)
             }
 
+            fn change_text(&self, change: &qmail_lookup_core::Change) -> Option<String> {
+                self.inner.change_text(change)
+            }
+
             fn catalog(&self) -> Option<&dyn qmail_lookup_core::Catalog> {
                 self.inner.catalog()
             }

@@ -26,6 +26,9 @@ pub mod sample;
 mod scripted;
 #[cfg(any(feature = "mysql", feature = "ldap"))]
 mod secret_file;
+mod stamp;
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+mod statement;
 mod table_key;
 pub mod trust;
 

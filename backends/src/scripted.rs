@@ -3,9 +3,9 @@
 use crate::memory::Memory;
 use async_trait::async_trait;
 use qmail_lookup_core::{
-    AliasKey, AliasResolver, AliasRow, Authenticator, Backend, Catalog, Cell, CredentialResolver, CredentialRow,
-    Deadline, Editor, ErrorKind, Host, HostRow, LookupError, MailboxResolver, MailboxRow, StoreFacts, TableRow,
-    Username, VirtualKey, VirtualResolver, VirtualRow,
+    AliasKey, AliasResolver, AliasRow, Authenticator, Backend, Catalog, Cell, Change, CredentialResolver,
+    CredentialRow, Deadline, Editor, ErrorKind, Host, HostRow, LookupError, MailboxResolver, MailboxRow, StoreFacts,
+    TableRow, Username, VirtualKey, VirtualResolver, VirtualRow,
 };
 use std::collections::VecDeque;
 use std::fmt::Debug;
@@ -228,6 +228,10 @@ impl Backend for Scripted {
         "as scripted".to_owned()
     }
 
+    fn change_text(&self, _change: &Change) -> Option<String> {
+        Some("as scripted".to_owned())
+    }
+
     fn catalog(&self) -> Option<&dyn Catalog> {
         self.memory.catalog()
     }
@@ -256,6 +260,8 @@ pub(crate) async fn passes_the_rest_on(layer: &dyn Backend, inner: &Scripted) {
     assert_eq!(layer.facts(soon()).await.unwrap().version, "7");
     let ask = qmail_lookup_core::rules::Ask::Mailboxes(vec![user("a")]);
     assert_eq!(layer.query_text(&ask), "as scripted");
+    let row = TableRow::Rcpthosts(HostRow::default());
+    assert_eq!(layer.change_text(&Change::Delete(row)).as_deref(), Some("as scripted"));
     assert!(layer.catalog().is_some() && same(layer.catalog(), inner.catalog()));
     assert!(layer.editor().is_some() && same(layer.editor(), inner.editor()));
     // Each login is the inner store's own business, with nothing in between.

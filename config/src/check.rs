@@ -1,13 +1,14 @@
 //! What parses but is unwise.
 
 use crate::allow::Right;
-use crate::error::{ConfigError, Warning};
+use crate::error::{ConfigError, Place, Warning};
 use crate::store::{Role, RoleStore};
 use crate::{Config, file, names};
 use qmail_lookup_backends::trust::Proof;
 use qmail_lookup_core::settings::Rehash;
 use serde_json::Value;
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// What the daemon has, so that the drop-ins, who wait 6 s, hear its reason.
@@ -101,6 +102,23 @@ fn account(config: &Config, store: &RoleStore, found: &mut Vec<Warning>) {
             }
             _ => {}
         }
+    }
+}
+
+impl Config {
+    /// The files that hold a store's password.
+    #[must_use]
+    pub fn secret_files(&self) -> BTreeSet<PathBuf> {
+        let mut files = BTreeSet::new();
+        for store in Role::ALL.map(|role| self.store.role(role)) {
+            files.extend(store.settings.get("password_file").and_then(Value::as_str).map(PathBuf::from));
+            if let Place::File { path, .. } = self.place(&store.path_of("password"))
+                && store.settings.contains_key("password")
+            {
+                files.insert(path);
+            }
+        }
+        files
     }
 }
 

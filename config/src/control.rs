@@ -1,7 +1,8 @@
 //! Control files of a qmail home that more than one program has to know.
 
 use qmail_lookup_core::Host;
-use qmail_lookup_core::control::{Control, VirtualDomains};
+use qmail_lookup_core::control::Control;
+use qmail_lookup_core::control::lines::{keys, pairs};
 use std::io::{Error, ErrorKind};
 use std::path::Path;
 use std::time::Duration;
@@ -14,7 +15,8 @@ pub const DEFAULT_QUEUE_LIFETIME: Duration = Duration::from_secs(604_800);
 /// # Errors
 /// If a file is there and cannot be read. The error names it.
 pub fn control(qmail: &Path) -> Result<Control, Error> {
-    let virtual_domains = content(qmail, "virtualdomains")?.map(|bytes| virtual_domains(&bytes)).unwrap_or_default();
+    let virtual_domains = content(qmail, "virtualdomains")?.unwrap_or_default();
+    let virtual_domains = pairs(&virtual_domains).map(|(key, value)| (key, value.to_vec())).collect();
     Ok(Control { locals: locals(qmail)?, virtual_domains })
 }
 
@@ -25,7 +27,7 @@ pub fn control(qmail: &Path) -> Result<Control, Error> {
 fn locals(qmail: &Path) -> Result<Option<Vec<Host>>, Error> {
     for name in ["locals", "me"] {
         if let Some(bytes) = content(qmail, name)? {
-            return Ok(Some(hosts(&bytes)));
+            return Ok(Some(keys(&bytes).filter_map(|host| Host::new(&host)).collect()));
         }
     }
     Ok(None)
@@ -39,24 +41,6 @@ fn content(qmail: &Path, name: &str) -> Result<Option<Vec<u8>>, Error> {
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(None),
         Err(error) => Err(Error::new(error.kind(), format!("cannot read {}: {error}", path.display()))),
     }
-}
-
-/// One `KEY:PREPEND` a line. Trailing blanks do not count, leading ones do; lines that begin with `#` or have no colon
-/// are none. Source: `control_readfile` and `constmap_init` of qmail.
-fn virtual_domains(bytes: &[u8]) -> VirtualDomains {
-    let line = |line: &[u8]| {
-        let end = line.iter().rposition(|b| !matches!(b, b' ' | b'\t'))? + 1;
-        let line = line.get(..end).filter(|line| !line.starts_with(b"#"))?;
-        let colon = line.iter().position(|&b| b == b':')?;
-        Some((line.get(..colon)?.to_vec(), line.get(colon + 1..)?.to_vec()))
-    };
-    bytes.split(|&b| b == b'\n').filter_map(line).collect()
-}
-
-/// One host a line; trailing blanks and lines that begin with `#` do not count.
-fn hosts(bytes: &[u8]) -> Vec<Host> {
-    let lines = bytes.split(|&b| b == b'\n').map(<[u8]>::trim_ascii_end);
-    lines.filter(|line| !line.starts_with(b"#")).filter_map(Host::new).collect()
 }
 
 /// How long qmail-send keeps trying before it bounces: control/queuelifetime, read as qmail reads it. What is behind the

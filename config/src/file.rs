@@ -41,7 +41,8 @@ pub(crate) fn judge(path: &Path, mode: u32, holds: &str) -> Option<Warning> {
 }
 
 /// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
+#[must_use]
+pub fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@".contains(c);
     if text.chars().all(plain) && !text.starts_with('-') {

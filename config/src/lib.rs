@@ -46,6 +46,7 @@ mod variables;
 pub use allow::Right;
 pub use daemon::{DaemonSettings, LogFormat, LogLevel};
 pub use error::{ConfigError, Level, Place, Warning};
+pub use file::quoted;
 pub use load::{DEFAULT_CONFIG, Sources, load};
 pub use metrics::MetricsAddress;
 pub use open::{Serving, Stores};

@@ -74,6 +74,12 @@ impl RoleStore {
         self.kind == other.kind && self.settings == other.settings
     }
 
+    /// True if logins are decided by comparing what is stored with what is offered; false if a directory decides them.
+    #[must_use]
+    pub fn compares_passwords(&self) -> bool {
+        self.kind != "ldap" || self.settings.get("auth").is_some_and(|auth| auth == "compare")
+    }
+
     /// The path of a key of `settings`.
     pub(crate) fn path_of(&self, key: &str) -> String {
         let end = key.find(['.', '[']).unwrap_or(key.len());

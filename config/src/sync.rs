@@ -125,7 +125,7 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn read(value: Value) -> Result<SyncSettings, String> {
+    fn read(value: &Value) -> Result<SyncSettings, String> {
         let data = json!({ "sync": value }).as_object().unwrap().clone();
         crate::settings::Tables::read(data).map(|tables| tables.sync).map_err(|r| format!("{}: {}", r.key, r.problem))
     }
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn hosts_are_folded_and_qmail_send_is_found_in_four_ways() {
         let read =
-            read(json!({"only": ["Bar.com", ".Wild.test"], "qmail_send": "service:/service/qmail-send"})).unwrap();
+            read(&json!({"only": ["Bar.com", ".Wild.test"], "qmail_send": "service:/service/qmail-send"})).unwrap();
         assert_eq!(read.only, [b"bar.com".as_slice(), b".wild.test"].map(|host| Host::new(host).unwrap()));
         assert_eq!(read.qmail_send, QmailSend::Service("/service/qmail-send".into()));
         for text in ["auto", "service:/s", "pidfile:/p", "command:kill -HUP"] {
@@ -155,7 +155,7 @@ mod tests {
             (json!({"qmail_send": "command: "}), format!("sync.qmail_send: `command: ` {ways}")),
             (json!(true), "sync: expected a table [sync]".to_owned()),
         ] {
-            assert_eq!(read(value).unwrap_err(), said);
+            assert_eq!(read(&value).unwrap_err(), said);
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::alias::AliasResolver;
 use crate::catalog::{Catalog, Table};
 use crate::credential::{Authenticator, CredentialResolver};
-use crate::editor::Editor;
+use crate::editor::{Change, Editor};
 use crate::mailbox::MailboxResolver;
 use crate::rules::Ask;
 use crate::virtuals::VirtualResolver;
@@ -45,6 +45,12 @@ pub trait Backend: MailboxResolver + AliasResolver + VirtualResolver {
     /// How this store would be asked, for people to read: the statement or filter, with the keys.
     fn query_text(&self, ask: &Ask) -> String {
         format!("{ask:?}")
+    }
+
+    /// The statement that makes `change`, for people to run: SQL, or LDIF. Without a password. `None` if the store has no
+    /// such words.
+    fn change_text(&self, _change: &Change) -> Option<String> {
+        None
     }
 
     /// Reads whole tables, if the store can.

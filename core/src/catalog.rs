@@ -193,6 +193,15 @@ pub trait Catalog: Send + Sync {
     /// # Errors
     /// If the store could not be asked.
     async fn scan(&self, table: Table, after: Option<&Mark>, by: Deadline) -> Result<Box<dyn Scan>, LookupError>;
+
+    /// Something that differs whenever `tables` differ, and that costs less than reading them: two equal stamps mean that
+    /// nothing has changed between them. `None` if the store has nothing of the kind.
+    ///
+    /// # Errors
+    /// If the store could not be asked.
+    async fn stamp(&self, _tables: &[Table], _by: Deadline) -> Result<Option<Vec<u8>>, LookupError> {
+        Ok(None)
+    }
 }
 
 /// A table being read. It owns its connection, which closes with it.

@@ -1,5 +1,7 @@
 //! qmail's control files, as far as our programs read any.
 
+pub mod lines;
+
 use crate::key::{Host, fold};
 use std::collections::HashMap;
 

@@ -10,7 +10,11 @@
 //! | password, password_type | `password` |
 //! | who gets the mail, and how: every decision | [`rules`] |
 //! | the daemon's sockets | [`wire`] |
+//! | the programs in the place of qmail's | [`dropin`] |
 //! | qmail's control files | [`control`] |
+//! | names of dot-qmail files | [`dotqmail`] |
+//! | which lines sync writes into them | `sync` |
+//! | what is wrong with rows | `lint` |
 //!
 //! Rows hold raw cells; [`key`] makes the questions, [`rules`] judges the answers, and neither does any I/O.
 //! Features: `resolver` (the async traits, `Lookup`), `password`, `serde`. Without them: no async, no hash crates.
@@ -19,6 +23,8 @@ pub mod alias;
 pub mod control;
 pub mod deadline;
 pub mod directories;
+pub mod dotqmail;
+pub mod dropin;
 pub mod error;
 pub mod getpw;
 pub mod key;
@@ -39,9 +45,13 @@ pub mod credential;
 #[cfg(feature = "resolver")]
 pub mod editor;
 #[cfg(feature = "resolver")]
+pub mod lint;
+#[cfg(feature = "resolver")]
 pub mod lookup;
 #[cfg(feature = "password")]
 pub mod password;
+#[cfg(feature = "resolver")]
+pub mod sync;
 
 pub use alias::{AliasRow, Instruction};
 pub use deadline::Deadline;

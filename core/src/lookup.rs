@@ -2,7 +2,7 @@
 
 use crate::Deadline;
 use crate::backend::Backend;
-use crate::error::{ErrorKind, LookupError};
+use crate::error::{ErrorKind, LookupError, Misconfiguration};
 use crate::rules::{Ask, Note, Question, Resolution, Step, Told};
 use crate::settings::RuleSettings;
 use std::sync::Arc;
@@ -61,13 +61,27 @@ impl Lookup {
     /// # Errors
     /// Whatever a store reports, or the rules find in the data. Nothing is retried, nothing becomes "none".
     pub async fn decide<Q: Question>(&self, question: Q, by: Deadline) -> Result<Q::Answer, LookupError> {
+        Ok(self.judge(question, by).await??)
+    }
+
+    /// Decides `question`, and tells rows that contradict the rules from a store that does not answer. For who judges
+    /// rows; to mail both are temporary.
+    ///
+    /// # Errors
+    /// Whatever a store reports.
+    pub async fn judge<Q: Question>(
+        &self,
+        question: Q,
+        by: Deadline,
+    ) -> Result<Result<Q::Answer, Misconfiguration>, LookupError> {
         self.walk(question, by, None).await
     }
 
     /// Decides `question` and keeps what happened on the way.
     pub async fn explain<Q: Question>(&self, question: Q, by: Deadline) -> (Result<Q::Answer, LookupError>, Trace) {
         let mut trace = Trace::default();
-        (self.walk(question, by, Some(&mut trace)).await, trace)
+        let answer = self.walk(question, by, Some(&mut trace)).await;
+        (answer.and_then(|judged| judged.map_err(LookupError::from)), trace)
     }
 
     async fn walk<Q: Question>(
@@ -75,18 +89,19 @@ impl Lookup {
         question: Q,
         by: Deadline,
         mut trace: Option<&mut Trace>,
-    ) -> Result<Q::Answer, LookupError> {
+    ) -> Result<Result<Q::Answer, Misconfiguration>, LookupError> {
         let mut resolution = Resolution::new(question, Arc::clone(&self.settings));
         for asked in 0..ASKS_MAX {
             let step = match trace.as_deref_mut() {
-                Some(trace) => resolution.step_noting(&mut trace.notes)?,
-                None => resolution.step()?,
+                Some(trace) => resolution.step_noting(&mut trace.notes),
+                None => resolution.step(),
             };
             let ask = match step {
-                Step::Done(answer) if asked > 0 => return Ok(answer),
+                Err(bad) => return Ok(Err(bad)),
+                Ok(Step::Done(answer)) if asked > 0 => return Ok(Ok(answer)),
                 // Every key was unusable. Also such a "none" comes only from stores that were reached.
-                Step::Done(answer) => return self.reach(by).await.map(|()| answer),
-                Step::Ask(ask) => ask,
+                Ok(Step::Done(answer)) => return self.reach(by).await.map(|()| Ok(answer)),
+                Ok(Step::Ask(ask)) => ask,
             };
             let store = self.store(&ask);
             let begun = Instant::now();

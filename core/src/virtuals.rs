@@ -134,6 +134,28 @@ pub fn literal_bytes(pattern: &[u8]) -> usize {
     }
 }
 
+/// A pattern that matches the same as `pattern`: of two patterns that match the same texts, both have the same one, but
+/// for what only a search through all texts could tell.
+#[must_use]
+pub fn normal_pattern(pattern: &[u8]) -> Vec<u8> {
+    let (mut at, mut any, mut normal) = (0, false, Vec::with_capacity(pattern.len()));
+    loop {
+        let (token, width) = token(pattern, at);
+        at += width;
+        match token {
+            Token::Any => any = true,
+            // `%_` is `_%`.
+            Token::One => normal.push(b'_'),
+            Token::Byte(_) | Token::End => {
+                normal.extend(std::mem::take(&mut any).then_some(b'%'));
+                let Token::Byte(byte) = token else { return normal };
+                normal.extend(matches!(byte, b'%' | b'_' | b'\\').then_some(b'\\'));
+                normal.push(byte.to_ascii_lowercase());
+            }
+        }
+    }
+}
+
 #[derive(Clone, Copy)]
 enum Token {
     Any,
@@ -261,6 +283,13 @@ mod tests {
         #[test]
         fn like_agrees_with_its_definition(pattern in "[ab%_\\\\]{0,8}", text in "[abAB_]{0,8}") {
             prop_assert_eq!(like(pattern.as_bytes(), text.as_bytes()), naive_like(pattern.as_bytes(), text.as_bytes()));
+        }
+
+        #[test]
+        fn the_normal_form_matches_the_same(pattern in "[ab%_\\\\]{0,8}", text in "[abAB_%]{0,6}") {
+            let normal = normal_pattern(pattern.as_bytes());
+            prop_assert_eq!(like(pattern.as_bytes(), text.as_bytes()), like(&normal, text.as_bytes()));
+            prop_assert_eq!(normal_pattern(&normal), normal);
         }
 
         #[test]

@@ -52,6 +52,10 @@ impl Catalog for Store {
         let reader = tokio::spawn(read(Arc::clone(server), conn, table, to)).abort_handle();
         Ok(Box::new(LdapScan { asks, reader, context, cut: None }))
     }
+
+    async fn stamp(&self, tables: &[Table], by: Deadline) -> Result<Option<Vec<u8>>, LookupError> {
+        self.stamp_of(tables, by).await
+    }
 }
 
 /// Reads all pages and hands their rows on. It ends when nobody takes them any more.

@@ -26,6 +26,8 @@ mod schema;
 mod search;
 mod settings;
 mod spool;
+mod stamp;
+mod statement;
 mod subschema;
 #[cfg(test)]
 mod tests;
@@ -45,8 +47,8 @@ use connection::{Connection, LdapServer, PER_LINE, Reply};
 use qmail_lookup_core::rules::Ask;
 use qmail_lookup_core::settings::VirtualPatterns;
 use qmail_lookup_core::{
-    AliasKey, AliasResolver, AliasRow, Authenticator, Backend, Catalog, Cell, CredentialResolver, Deadline, Editor,
-    Host, HostRow, LookupError, MailboxResolver, MailboxRow, StoreFacts, Username, VirtualKey, VirtualResolver,
+    AliasKey, AliasResolver, AliasRow, Authenticator, Backend, Catalog, Cell, Change, CredentialResolver, Deadline,
+    Editor, Host, HostRow, LookupError, MailboxResolver, MailboxRow, StoreFacts, Username, VirtualKey, VirtualResolver,
     VirtualRow,
 };
 use settings::{Auth, Settings};
@@ -155,6 +157,11 @@ impl Backend for LdapStore {
 
     fn query_text(&self, ask: &Ask) -> String {
         filter::text(&Question::from(ask), &self.store.settings.mapping)
+    }
+
+    fn change_text(&self, change: &Change) -> Option<String> {
+        let settings = &self.store.settings;
+        settings.is_native().then(|| statement::text(change, &settings.mapping)).flatten()
     }
 
     async fn ping(&self, by: Deadline) -> Result<(), LookupError> {

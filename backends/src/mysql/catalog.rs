@@ -61,6 +61,27 @@ impl Catalog for Store {
         let state = State::Reading;
         Ok(Box::new(TableScan { items, reader, context, state, after: after.cloned(), last: None }))
     }
+
+    /// The server reads the tables and sends a few numbers.
+    async fn stamp(&self, tables: &[Table], by: Deadline) -> Result<Option<Vec<u8>>, LookupError> {
+        if tables.is_empty() {
+            return Ok(Some(Vec::new()));
+        }
+        let (server, mut conn) = self.reach(Session::Lookup(by.left()), by).await?;
+        loop {
+            let text = AssertSqlSafe(sql::stamp(tables, &conn.missing));
+            let stamp = timeout_at(by.instant().into(), sqlx::query(text).fetch_one(&mut conn.sql)).await;
+            let stamp = stamp.map_err(|_| server.too_late())?;
+            let cells = stamp.and_then(|row| rows::cells(&row, tables.len()));
+            match cells {
+                Ok(cells) => {
+                    return Ok(Some(cells.into_iter().map(Option::unwrap_or_default).collect::<Vec<_>>().join(&b'\n')));
+                }
+                Err(error) if tables.iter().any(|&table| conn.learns(table, &error)) => {}
+                Err(error) => return Err(lookup_error(error, server.context())),
+            }
+        }
+    }
 }
 
 /// Reads all rows and hands them on. It ends when nobody takes them any more.

@@ -9,6 +9,7 @@ mod facts;
 mod rows;
 mod settings;
 mod sql;
+mod statement;
 #[cfg(test)]
 mod tests;
 mod url;
@@ -25,9 +26,9 @@ use binds::Missing;
 use connection::{Connection, MysqlServer};
 use qmail_lookup_core::rules::Ask;
 use qmail_lookup_core::{
-    AliasKey, AliasResolver, AliasRow, Authenticator, Backend, Catalog, Cell, CredentialResolver, CredentialRow,
-    Deadline, Editor, Host, HostRow, LookupError, MailboxResolver, MailboxRow, StoreFacts, Table, Username, VirtualKey,
-    VirtualResolver, VirtualRow,
+    AliasKey, AliasResolver, AliasRow, Authenticator, Backend, Catalog, Cell, Change, CredentialResolver,
+    CredentialRow, Deadline, Editor, Host, HostRow, LookupError, MailboxResolver, MailboxRow, StoreFacts, Table,
+    Username, VirtualKey, VirtualResolver, VirtualRow,
 };
 use settings::Settings;
 use sql::Session;
@@ -147,6 +148,10 @@ impl Backend for Mysql {
             inlined(&statement.text, keys.iter().map(String::as_str), true)
         });
         texts.collect::<Vec<_>>().join(";\n")
+    }
+
+    fn change_text(&self, change: &Change) -> Option<String> {
+        crate::statement::of(change, &statement::DIALECT)
     }
 
     async fn ping(&self, by: Deadline) -> Result<(), LookupError> {

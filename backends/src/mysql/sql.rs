@@ -243,6 +243,25 @@ pub(super) fn scan(table: Table, missing: &Missing, after: Option<&[Option<Vec<u
     (text, binds)
 }
 
+/// One row with a cell for each table: how many rows it has, and two numbers that any other set of rows would change. All
+/// are of one state of the tables. Each cell is hashed before it is put beside others, so that none can be mistaken for
+/// another, NULL is not empty, and no row is too long.
+pub(super) fn stamp(tables: &[Table], missing: &Missing) -> String {
+    let one = |&table: &Table| {
+        let hash = |column: &&str| format!("COALESCE(SHA2({}, 256), '-')", cell(column));
+        let there = table.columns().iter().filter(|column| !missing.has(table, column));
+        let row = format!("SHA2(CONCAT({}), 256)", there.map(hash).collect::<Vec<_>>().join(", "));
+        let number = |from: u8| format!("CAST(CONV(SUBSTR(`row`, {from}, 16), 16, 10) AS UNSIGNED)");
+        // Two equal rows cancel each other in the second, not in the first.
+        format!(
+            "(SELECT CAST(CONCAT_WS(' ', COUNT(*), SUM({}), BIT_XOR({})) AS BINARY) FROM (SELECT {row} AS `row` FROM `{table}`) AS `rows`)",
+            number(1),
+            number(17)
+        )
+    };
+    format!("SELECT {}", tables.iter().map(one).collect::<Vec<_>>().join(", "))
+}
+
 /// The statements that make the tables. Key columns are ASCII with a collation that ignores case; the table's default
 /// is theirs too, because `ALTER TABLE ... CHANGE` without a character set falls back to it.
 pub(super) fn create(table: Table, options: TableOptions) -> String {

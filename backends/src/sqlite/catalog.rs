@@ -1,8 +1,9 @@
 //! Reading whole tables: a connection and a thread per scan, and a cursor that stays open.
 
 use super::connection::{Access, File, Limit};
-use super::session::{Session, cell};
+use super::session::{Session, bytes, cell};
 use super::sql;
+use crate::stamp::Stamp;
 use async_channel::{Receiver, Sender};
 use async_trait::async_trait;
 use qmail_lookup_core::{Catalog, Cell, Deadline, LookupError, Mark, Scan, Table, TableRow};
@@ -41,6 +42,45 @@ impl Catalog for SqliteCatalog {
         };
         Ok(Box::new(SqliteScan { file: Arc::clone(&self.file), asks, limit, cut: None }))
     }
+
+    /// Of the rows themselves: the counters that SQLite keeps are a connection's own (`data_version`), or do not count in
+    /// WAL mode (the change counter), and the file may be replaced by another.
+    async fn stamp(&self, tables: &[Table], by: Deadline) -> Result<Option<Vec<u8>>, LookupError> {
+        let (reply, answer) = oneshot::channel();
+        let (file, tables) = (Arc::clone(&self.file), tables.to_vec());
+        let thread = std::thread::Builder::new().name("sqlite-stamp".to_owned());
+        let spawned = thread.spawn(move || {
+            let stamp = file.open(Access::Read, by).and_then(|mut session| {
+                session.read(by, |session| {
+                    tables.iter().map(|&table| stamp(session, table)).collect::<Result<Vec<_>, _>>()
+                })
+            });
+            // The caller may have left; nobody else waits for this.
+            let _ = reply.send(stamp);
+        });
+        spawned.map_err(|error| self.file.no_thread(error))?;
+        match timeout_at(by.instant().into(), answer).await {
+            Ok(Ok(stamp)) => Ok(Some(stamp?.concat())),
+            Ok(Err(_)) => Err(self.file.ended()),
+            Err(_) => Err(self.file.timeout()),
+        }
+    }
+}
+
+fn stamp(session: &Session, table: Table) -> Result<Vec<u8>, LookupError> {
+    let file = session.file();
+    let text = sql::all(session.shape(table)?).map_err(|column| file.no_column(table, column))?;
+    let read = || {
+        let mut stamp = Stamp::default();
+        let mut statement = session.conn().prepare(&text)?;
+        let mut rows = statement.raw_query();
+        while let Some(row) = rows.next()? {
+            let cells = (0..table.columns().len()).map(|place| bytes(row, place));
+            stamp.add(cells.collect::<rusqlite::Result<Vec<_>>>()?);
+        }
+        Ok(stamp.finish())
+    };
+    read().map_err(|error| file.sqlite(error))
 }
 
 /// The caller's end of a scan.

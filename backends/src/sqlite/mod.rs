@@ -13,6 +13,7 @@ mod session;
 mod settings;
 mod shape;
 mod sql;
+mod statement;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +23,7 @@ use async_trait::async_trait;
 use connection::{File, Readers};
 use qmail_lookup_core::rules::Ask;
 use qmail_lookup_core::{
-    Authenticator, Backend, Catalog, CredentialResolver, Deadline, Editor, LookupError, StoreFacts,
+    Authenticator, Backend, Catalog, Change, CredentialResolver, Deadline, Editor, LookupError, StoreFacts,
 };
 use settings::SqliteSettings;
 use sql::Query;
@@ -78,6 +79,10 @@ impl Backend for SqliteStore {
 
     fn query_text(&self, ask: &Ask) -> String {
         rows::query_text(ask)
+    }
+
+    fn change_text(&self, change: &Change) -> Option<String> {
+        crate::statement::of(change, &statement::DIALECT)
     }
 
     async fn ping(&self, by: Deadline) -> Result<(), LookupError> {

@@ -183,9 +183,14 @@ fn rows<'v, T>(
 
 /// One cell as stored. Statements return bytes or NULL only.
 pub(super) fn cell(row: &Row<'_>, place: usize) -> rusqlite::Result<Cell> {
+    bytes(row, place).map(|cell| cell.map(<[u8]>::to_vec))
+}
+
+/// The same for as long as the row is there.
+pub(super) fn bytes<'r>(row: &'r Row<'_>, place: usize) -> rusqlite::Result<Option<&'r [u8]>> {
     match row.get_ref(place)? {
         ValueRef::Null => Ok(None),
-        ValueRef::Blob(bytes) | ValueRef::Text(bytes) => Ok(Some(bytes.to_vec())),
+        ValueRef::Blob(bytes) | ValueRef::Text(bytes) => Ok(Some(bytes)),
         other => Err(rusqlite::Error::InvalidColumnType(place, String::new(), other.data_type())),
     }
 }

@@ -164,6 +164,14 @@ pub(super) fn scan(shape: &Shape, from: bool) -> Result<String, &'static str> {
     Ok(format!("SELECT {} FROM `{table}`{filter} ORDER BY {}", cells.join(","), order.join(",")))
 }
 
+/// The whole table, in any order.
+///
+/// # Errors
+/// The name of a column that the table lacks and may not lack.
+pub(super) fn all(shape: &Shape) -> Result<String, &'static str> {
+    Ok(format!("SELECT {} FROM `{}`", cells(shape)?.join(","), shape.table))
+}
+
 /// How one row that equals given cells is named in a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Find {

@@ -30,6 +30,8 @@ pub use rcpthost::Accepted;
 pub use recipient::{Recipient, Standing as RecipientStanding};
 pub use shown::shown;
 pub use single::{Instructions, OneMailbox};
+#[cfg(feature = "resolver")]
+pub(crate) use virtual_host::{agree, judge_target, leftover};
 
 use crate::alias::AliasRow;
 use crate::error::Misconfiguration;

@@ -127,7 +127,7 @@ fn best_rank<'a>(
 }
 
 /// Nothing matched: a row that would be the catch-all in the other mode is a misconfiguration (rule V2).
-fn leftover(here: &[&VirtualRow], host: &Host, mode: VirtualPatterns) -> Result<(), Misconfiguration> {
+pub(crate) fn leftover(here: &[&VirtualRow], host: &Host, mode: VirtualPatterns) -> Result<(), Misconfiguration> {
     let stands_for_all = |cell: &[u8]| match mode {
         VirtualPatterns::Plain => cell == b"%",
         VirtualPatterns::Like => cell.is_empty(),
@@ -146,7 +146,11 @@ fn leftover(here: &[&VirtualRow], host: &Host, mode: VirtualPatterns) -> Result<
 }
 
 /// Several rows of one rank count once if they say the same, else they are a misconfiguration (rule V3).
-fn agree(winners: &[&VirtualRow], host: &Host, user: &[u8]) -> Result<(Username, Vec<u8>), Misconfiguration> {
+pub(crate) fn agree(
+    winners: &[&VirtualRow],
+    host: &Host,
+    user: &[u8],
+) -> Result<(Username, Vec<u8>), Misconfiguration> {
     let said = |row: &&VirtualRow| {
         let cell = |cell: &Option<Vec<u8>>| cell.clone().unwrap_or_default();
         (cell(&row.username), cell(&row.ext))
@@ -220,14 +224,20 @@ fn forward(facts: &Facts<'_>, host: &Host, user: &[u8], name: &Username, ext: Ve
         let problem = "with rules.magic_forwarding there must be no mailbox named forward";
         return Err(bad("V6", host, user, "username", problem).into());
     }
+    judge_target(&ext, host, user)?;
+    facts.note("V6", || format!("forwarded to {}", printable(&ext)));
+    Ok(Route::Forward(ext))
+}
+
+/// MAGIC FORWARDING needs an address in ext (rule V6).
+pub(crate) fn judge_target(ext: &[u8], host: &Host, user: &[u8]) -> Result<(), Misconfiguration> {
     let at = ext.iter().rposition(|&b| b == b'@');
     let has_both = at.is_some_and(|at| at > 0 && at + 1 < ext.len());
     if !has_both || !ext.iter().all(|b| (0x21..=0x7E).contains(b)) || ext.first().is_some_and(|b| b"./|&+#".contains(b))
     {
-        return Err(bad("V6", host, user, "ext", "not an address with user part and host to forward to").into());
+        return Err(bad("V6", host, user, "ext", "not an address with user part and host to forward to"));
     }
-    facts.note("V6", || format!("forwarded to {}", printable(&ext)));
-    Ok(Route::Forward(ext))
+    Ok(())
 }
 
 /// The host has rows, none for this user (rule V5).
