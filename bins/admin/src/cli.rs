@@ -1,6 +1,7 @@
 //! Verbs and options.
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use qmail_lookup_config::QmailSend;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -122,4 +123,109 @@ pub(crate) enum Verb {
     Trust,
     /// Tell the daemon to forget the answers that it keeps (cache.ttl)
     Flush,
+    /// Find what is wrong with the rows, and say what repairs it
+    #[command(
+        after_help = "Examples:\n  qmail-lookup lint\n  qmail-lookup lint --json | jq -r .findings[].repair\n\nExit status: 0 no errors and no warnings, 1 findings, 111 a store could not be read. Notes alone are no finding."
+    )]
+    Lint(Lint),
+    /// Write the hosts of the stores into qmail's control files, and tell qmail-send
+    #[command(
+        after_help = "Examples:\n  qmail-lookup sync --dry-run\n  qmail-lookup sync --yes            the first time, if there are many hosts\n  qmail-lookup sync --no-hup         while qmail is stopped\n  qmail-lookup sync --watch          as a service of root\n\nExit status: 0 in step, 1 hosts were refused or wait for a decision, 111 nothing or not all could be done."
+    )]
+    Sync(Sync),
+    /// Put qmail-getpw and qmail-local in the place of qmail's own, which are kept as NAME.stock
+    #[command(
+        after_help = "Examples:\n  qmail-lookup install --dry-run\n  qmail-lookup install\n  qmail-lookup install --checkpassword /bin/checkpassword\n\nRun it again after qmail was upgraded. What `uninstall` finds it gives back."
+    )]
+    Install(Install),
+    /// Give qmail its own programs and control files back
+    #[command(
+        after_help = "Examples:\n  qmail-lookup uninstall --dry-run\n  qmail-lookup uninstall\n\nExit status: 0 done, 111 mail of virtual hosts is still in the queue: run it again later."
+    )]
+    Uninstall(Uninstall),
+    /// Go through the FAQ's symptoms on this host, and say which apply and what to do
+    #[command(
+        after_help = "Examples:\n  qmail-lookup doctor\n  qmail-lookup doctor --user iain\n\nExit status: 0 all is well, 1 something is wrong, 111 something could not be looked at."
+    )]
+    Doctor(Doctor),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Lint {
+    /// qmail's home, if it is not the configuration's
+    #[arg(long, value_name = "DIR")]
+    pub(crate) qmail: Option<PathBuf>,
+    /// Do not look at homes
+    #[arg(long)]
+    pub(crate) no_homes: bool,
+    /// Do not show progress
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    /// Count notes as findings, too
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Sync {
+    /// qmail's home, if it is not the configuration's
+    #[arg(long, value_name = "DIR")]
+    pub(crate) qmail: Option<PathBuf>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not tell qmail-send: it is not running
+    #[arg(long, conflicts_with = "watch")]
+    pub(crate) no_hup: bool,
+    /// Go on for ever, and write whenever a store has changed
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) watch: bool,
+    /// Write even if more hosts come or go than sync.grow and sync.shrink allow
+    #[arg(long, conflicts_with = "watch")]
+    pub(crate) yes: bool,
+    /// How qmail-send is told: auto, service:DIR, pidfile:FILE, command:COMMAND [default: sync.qmail_send]
+    #[arg(long, value_name = "HOW", value_parser = |how: &str| QmailSend::try_from(how.to_owned()))]
+    pub(crate) qmail_send: Option<QmailSend>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Install {
+    /// qmail's home, if it is not the configuration's
+    #[arg(long, value_name = "DIR")]
+    pub(crate) qmail: Option<PathBuf>,
+    /// Where the programs of qmail-lookup are
+    #[arg(long, value_name = "DIR", default_value = "/usr/lib/qmail-lookup")]
+    pub(crate) programs: PathBuf,
+    /// Put checkpassword in the place of this one, too
+    #[arg(long, value_name = "FILE")]
+    pub(crate) checkpassword: Option<PathBuf>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Uninstall {
+    /// qmail's home, if it is not the configuration's
+    #[arg(long, value_name = "DIR")]
+    pub(crate) qmail: Option<PathBuf>,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not tell qmail-send: it is not running
+    #[arg(long)]
+    pub(crate) no_hup: bool,
+    /// How qmail-send is told: auto, service:DIR, pidfile:FILE, command:COMMAND [default: sync.qmail_send]
+    #[arg(long, value_name = "HOW", value_parser = |how: &str| QmailSend::try_from(how.to_owned()))]
+    pub(crate) qmail_send: Option<QmailSend>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// qmail's home, if it is not the configuration's
+    #[arg(long, value_name = "DIR")]
+    pub(crate) qmail: Option<PathBuf>,
+    /// Look at this mailbox's home and login only
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Option<OsString>,
 }

@@ -5,6 +5,7 @@ mod cli;
 mod exit;
 mod home;
 mod output;
+mod qmail;
 mod session;
 mod verbs;
 

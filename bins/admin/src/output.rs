@@ -34,6 +34,11 @@ impl Failure {
         format!("{place}{}{help}", self.what).replace('\n', " ")
     }
 
+    /// The exit status that it means.
+    pub(crate) fn exit(&self) -> Exit {
+        self.exit
+    }
+
     pub(crate) fn to_json(&self) -> Value {
         json!({ "kind": self.kind, "place": self.place, "what": self.what, "help": self.help })
     }
@@ -54,6 +59,13 @@ impl From<LookupError> for Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self { exit: Exit::Usage, kind: "configuration", place: String::new(), what: error.to_string(), help: None }
+    }
+}
+
+/// Trouble with a file whose error names it.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::temporary(error.to_string())
     }
 }
 
@@ -82,6 +94,11 @@ impl Output {
     /// Bytes as they are.
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
         self.broken |= self.out.write_all(bytes).is_err();
+    }
+
+    /// Shows what was printed so far.
+    pub(crate) fn flush(&mut self) {
+        self.broken |= self.out.flush().is_err();
     }
 
     /// The result: `value` for scripts, else `text` for people.

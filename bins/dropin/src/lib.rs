@@ -10,7 +10,7 @@
 //!
 //! They hold no credentials and read no TOML: [`control`] finds the daemon's socket, [`ask`] puts one question to it,
 //! [`believe`] says whether whoever answers may be believed. Not knowing is always the program's temporary exit code
-//! ([`exit`]); a panic is one, too. Unsafe code is in [`sys`] and nowhere else.
+//! ([`exit`]); a panic is one, too. Every file holds a [`mark`]. Unsafe code is in [`sys`] and nowhere else.
 
 pub mod ask;
 pub mod believe;
@@ -22,6 +22,7 @@ pub mod exit;
 pub mod getpw;
 pub mod home;
 pub mod local;
+pub mod mark;
 pub mod rcptcheck;
 pub mod stdout;
 pub mod stock;

@@ -5,11 +5,16 @@ mod auth;
 mod check;
 mod daemon;
 mod demo;
+mod doctor;
 mod explain;
 mod getpw;
 mod init;
+mod install;
+mod lint;
 mod mailbox;
 mod rcpthost;
+mod sync;
+mod uninstall;
 mod virtuals;
 
 use crate::cli::{Cli, Verb};
@@ -49,5 +54,10 @@ pub(crate) async fn run(cli: &Cli, registry: &Registry, output: &mut Output) -> 
         Verb::Check => check::run(&open(output)?, output).await,
         Verb::Trust => daemon::run(&configuration(cli, registry)?, Question::Trust, output).await,
         Verb::Flush => daemon::run(&configuration(cli, registry)?, Question::Flush, output).await,
+        Verb::Lint(options) => lint::run(&open(output)?, options, output).await,
+        Verb::Sync(options) => sync::run(&open(output)?, options, output).await,
+        Verb::Install(options) => install::run(&open(output)?, options, output).await,
+        Verb::Uninstall(options) => uninstall::run(cli, options, registry, output).await,
+        Verb::Doctor(options) => doctor::run(cli, options, registry, output).await,
     }
 }

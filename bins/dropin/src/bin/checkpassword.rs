@@ -1,5 +1,9 @@
 //! Checks a password and becomes the user: run by qmail-popup and its kin.
 
+use qmail_lookup_core::dropin::Dropin;
+use qmail_lookup_dropin::{checkpassword, mark};
+
 fn main() -> std::process::ExitCode {
-    qmail_lookup_dropin::checkpassword::main()
+    mark::keep(const { Dropin::Checkpassword.mark() });
+    checkpassword::main()
 }

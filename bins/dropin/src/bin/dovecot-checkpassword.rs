@@ -1,5 +1,9 @@
 //! Checks a password, or finds a user, for Dovecot's checkpassword driver.
 
+use qmail_lookup_core::dropin::Dropin;
+use qmail_lookup_dropin::{dovecot, mark};
+
 fn main() -> std::process::ExitCode {
-    qmail_lookup_dropin::dovecot::main()
+    mark::keep(const { Dropin::DovecotCheckpassword.mark() });
+    dovecot::main()
 }

@@ -1,5 +1,9 @@
 //! Who gets the mail of a local part: run by qmail-lspawn.
 
+use qmail_lookup_core::dropin::Dropin;
+use qmail_lookup_dropin::{getpw, mark};
+
 fn main() -> std::process::ExitCode {
-    qmail_lookup_dropin::getpw::main()
+    mark::keep(const { Dropin::Getpw.mark() });
+    getpw::main()
 }

@@ -3,6 +3,7 @@
 use super::recipient::Recipient;
 use super::report::Outcome;
 use super::search;
+use qmail_lookup_core::dotqmail;
 use qmail_lookup_core::rules::OwnerFlags;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -24,7 +25,7 @@ fn new_sender_in(folder: &Path, recipient: &Recipient, rows: OwnerFlags) -> Outc
     let Recipient { local, dash, ext, domain, sender, .. } = recipient;
     let exists = |suffix: &[u8]| match rows.no_files {
         true => Ok(false),
-        false => exists(folder, &search::file_name(dash, ext, suffix)),
+        false => exists(folder, &dotqmail::file_name(dash, ext, suffix)),
     };
     if sender.is_empty() || sender == DOUBLE_BOUNCE || !(rows.owner || exists(b"-owner")?) {
         return Ok(sender.clone());

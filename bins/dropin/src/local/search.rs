@@ -3,6 +3,7 @@
 use super::home::WRITABLE;
 use super::report::{Ending, Outcome};
 use super::words;
+use qmail_lookup_core::dotqmail::{DEFAULT, file_name, prefixes};
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{Error, ErrorKind, Read};
@@ -12,9 +13,6 @@ use std::path::Path;
 
 /// The owner's x bit: "this is a list".
 const EXECUTABLE: u32 = 0o100;
-
-/// What stands for every extension, also as the end of one.
-const DEFAULT: &[u8] = b"default";
 
 /// A file that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,13 +51,6 @@ pub fn default_of_exact(ext: &[u8]) -> Option<Vec<u8>> {
     end.eq_ignore_ascii_case(DEFAULT).then(|| end.to_vec())
 }
 
-/// The name of the file for `ext`, with `suffix` behind it.
-#[must_use]
-pub fn file_name(dash: &[u8], ext: &[u8], suffix: &[u8]) -> Vec<u8> {
-    let ext: Vec<u8> = ext.iter().map(|&byte| if byte == b'.' { b':' } else { byte.to_ascii_lowercase() }).collect();
-    [b".qmail", dash, &ext, suffix].concat()
-}
-
 /// Whether `error` says that no such file is there. Of all others nobody knows what a later attempt finds: also of some
 /// that qmail does not call temporary, as when a home's key is missing or its disk is damaged.
 #[must_use]
@@ -85,15 +76,6 @@ pub fn is_absence(error: &Error) -> bool {
 #[must_use]
 pub fn unopened(name: &[u8], error: &Error) -> Ending {
     Ending::defer(&[b"Unable to open ", name, b": ", words::of(error).as_bytes(), b". (#4.3.0)"])
-}
-
-/// `ext` cut behind its end and each of its dashes, longest part first, and before its beginning.
-fn prefixes(ext: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
-    let is_cut = |end: &usize| match end.checked_sub(1) {
-        Some(last) => ext.get(last) == Some(&b'-'),
-        None => true,
-    };
-    (0..=ext.len()).rev().filter(is_cut).filter_map(|end| ext.split_at_checked(end))
 }
 
 /// The content of the file `name` and its owner's x bit; None if there is none that is regular.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Level {
+pub(in crate::verbs) enum Level {
     Ok,
     Warn,
     Bad,
@@ -15,11 +15,11 @@ pub(super) enum Level {
 
 /// One line of the report.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Finding {
-    pub(super) level: Level,
-    subject: String,
-    what: String,
-    help: String,
+pub(in crate::verbs) struct Finding {
+    pub(in crate::verbs) level: Level,
+    pub(in crate::verbs) subject: String,
+    pub(in crate::verbs) what: String,
+    pub(in crate::verbs) help: String,
 }
 
 impl Finding {
@@ -35,7 +35,7 @@ impl Finding {
         Self::new(Level::Warn, subject, what, help)
     }
 
-    pub(super) fn bad(subject: &str, what: impl Into<String>, help: impl Into<String>) -> Self {
+    pub(in crate::verbs) fn bad(subject: &str, what: impl Into<String>, help: impl Into<String>) -> Self {
         Self::new(Level::Bad, subject, what, help)
     }
 
@@ -47,18 +47,18 @@ impl Finding {
         }
     }
 
-    pub(super) fn line(&self) -> String {
+    pub(in crate::verbs) fn line(&self) -> String {
         let help = if self.help.is_empty() { String::new() } else { format!(" ({})", self.help) };
         format!("{:8} {}: {}{help}", self.word(), self.subject, self.what)
     }
 
-    pub(super) fn to_json(&self) -> Value {
+    pub(in crate::verbs) fn to_json(&self) -> Value {
         json!({ "level": self.word(), "subject": self.subject, "what": self.what, "help": self.help })
     }
 }
 
 /// The configuration was read; what of it works and should be known. The canary has a finding of its own.
-pub(super) fn configuration(config: &Config) -> Vec<Finding> {
+pub(in crate::verbs) fn configuration(config: &Config) -> Vec<Finding> {
     let mut findings: Vec<_> = config.describe().into_iter().map(|line| Finding::ok("configuration", line)).collect();
     for warning in config.warnings.iter().filter(|warning| !warning.key.ends_with(".canary")) {
         let level = if warning.level == ConfigLevel::Note { Level::Ok } else { Level::Warn };
@@ -68,7 +68,7 @@ pub(super) fn configuration(config: &Config) -> Vec<Finding> {
 }
 
 /// Everything about one store, which serves these tables.
-pub(super) fn store(facts: &StoreFacts, tables: &[Table], logins: bool) -> Vec<Finding> {
+pub(in crate::verbs) fn store(facts: &StoreFacts, tables: &[Table], logins: bool) -> Vec<Finding> {
     let mut findings = vec![Finding::ok("connection", format!("{} ({})", facts.server, facts.version))];
     findings.push(match (&facts.tls, facts.local) {
         (Some(protocol), _) => Finding::ok("tls", protocol.clone()),
@@ -111,12 +111,19 @@ fn grants(grants: &[String]) -> Vec<Finding> {
     more.into_iter().map(|grant| Finding::warn("grants", grant, help)).collect()
 }
 
-fn is_select_only(grant: &str) -> bool {
+/// Whether a grant, in the words of the store, gives nothing but SELECT.
+pub(in crate::verbs) fn is_select_only(grant: &str) -> bool {
     let upper = grant.to_ascii_uppercase();
     let Some(rest) = upper.strip_prefix("GRANT ") else { return true };
-    let privileges = rest.split(" ON ").next().unwrap_or_default();
+    let names = privileges(rest.split(" ON ").next().unwrap_or_default());
+    let option = upper.contains(" WITH GRANT OPTION");
+    names.into_iter().all(is_select) && !option
+}
+
+/// The privileges of a list; the columns of one stay with it.
+pub(in crate::verbs) fn privileges(list: &str) -> Vec<&str> {
     let mut depth = 0_u32;
-    let names = privileges.split(|c: char| {
+    let names = list.split(|c: char| {
         match c {
             '(' => depth += 1,
             ')' => depth = depth.saturating_sub(1),
@@ -124,9 +131,12 @@ fn is_select_only(grant: &str) -> bool {
         }
         c == ',' && depth == 0
     });
-    let option = upper.contains(" WITH GRANT OPTION");
-    names.map(|name| name.split('(').next().unwrap_or_default().trim()).all(|name| matches!(name, "SELECT" | "USAGE"))
-        && !option
+    names.map(str::trim).collect()
+}
+
+/// Whether a privilege, in capitals, is one that lookups need.
+pub(in crate::verbs) fn is_select(privilege: &str) -> bool {
+    matches!(privilege.split('(').next().unwrap_or_default().trim(), "SELECT" | "USAGE")
 }
 
 fn columns(found: &TableFacts, logins: bool) -> Vec<Finding> {
@@ -188,7 +198,7 @@ fn columns(found: &TableFacts, logins: bool) -> Vec<Finding> {
 ///
 /// # Errors
 /// If it could not be asked.
-pub(super) async fn canary(
+pub(in crate::verbs) async fn canary(
     config: &Config,
     store: &dyn Backend,
     tables: &[Table],

@@ -1,6 +1,6 @@
 //! `check`: configuration, permissions, connection, TLS, grants, columns, indexes, canary.
 
-mod judge;
+pub(super) mod judge;
 
 use crate::exit::Exit;
 use crate::output::{Failure, Output};

@@ -1,0 +1,73 @@
+//! `lint`: what is wrong with the rows.
+//!
+//! | what | room |
+//! |---|---|
+//! | each table by itself, in one reading | `rows`, with the judgments of `qmail_lookup_core::lint` |
+//! | loops of aliases | `follow` |
+//! | targets and owners that do not exist | `targets` |
+//! | catch-alls that swallow mailboxes | `swallowed` |
+//! | virtual hosts beside table rcpthosts and the control files | `hosts` |
+//! | system users, users/cdb | `system` |
+//! | homes | `homes`, `dwelling` |
+//! | owners of lists; suspended mailboxes that still get mail | `lists`, `suspended` |
+//! | questions to the stores, and to this machine | `ask`, `machine` |
+//! | reading a table; what is printed; the bar; words | `pages`, `report`, `progress`, `words` |
+
+mod ask;
+mod dwelling;
+mod follow;
+mod homes;
+mod hosts;
+mod lists;
+mod machine;
+pub(super) mod pages;
+mod progress;
+mod report;
+mod rows;
+mod suspended;
+mod swallowed;
+mod system;
+mod targets;
+mod words;
+
+use crate::cli;
+use crate::exit::Exit;
+use crate::output::{Failure, Output};
+use crate::session::Session;
+use progress::Progress;
+use qmail_lookup_core::Table;
+use report::Report;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What the passes work with.
+struct Lint<'a> {
+    session: &'a Session,
+    options: &'a cli::Lint,
+    /// qmail's home.
+    qmail: PathBuf,
+    report: Report<'a>,
+    progress: Progress,
+    /// How many rows a table had when it was last read to its end; for the bar only.
+    totals: BTreeMap<Table, u64>,
+}
+
+pub(crate) async fn run(session: &Session, options: &cli::Lint, output: &mut Output) -> Result<Exit, Failure> {
+    let progress = Progress::new(options.quiet || output.is_json());
+    let report = Report::new(&session.stores, output, progress.bar());
+    let qmail = options.qmail.clone().unwrap_or_else(|| session.config.qmail.clone());
+    let mut lint = Lint { session, options, qmail, report, progress, totals: BTreeMap::new() };
+    let done = passes(&mut lint).await;
+    lint.progress.end();
+    Ok(lint.report.finish(done, options.strict))
+}
+
+async fn passes(lint: &mut Lint<'_>) -> Result<(), Failure> {
+    rows::run(lint).await?;
+    follow::run(lint).await?;
+    targets::run(lint).await?;
+    swallowed::run(lint).await?;
+    hosts::run(lint).await?;
+    system::run(lint).await?;
+    homes::run(lint).await
+}

@@ -1,0 +1,58 @@
+//! A table read from its first row to its last, a page at a time.
+
+use super::Lint;
+use crate::output::Failure;
+use crate::session::Session;
+use qmail_lookup_core::{Deadline, Scan, Table, TableRow};
+use std::time::Duration;
+
+/// Most rows of a page.
+const ROWS: usize = 500;
+
+/// How long one page may take: the first one waits until the store has sorted the whole table.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+/// See the module.
+pub(in crate::verbs) struct Pages {
+    scan: Box<dyn Scan>,
+}
+
+impl Pages {
+    /// Begins to read `table`.
+    ///
+    /// # Errors
+    /// If its store cannot be reached, or cannot list its rows.
+    pub(in crate::verbs) async fn begin(session: &Session, table: Table) -> Result<Self, Failure> {
+        let stores = &session.stores;
+        let store = match table {
+            Table::Mailbox => &stores.mailbox,
+            Table::Alias => &stores.alias,
+            Table::Virtual | Table::Rcpthosts => &stores.virtuals,
+        };
+        // A server that is down is found out soon; only the reading itself may take long.
+        store.ping(Deadline::after(session.config.deadline)).await?;
+        let catalog = store.catalog().ok_or_else(|| {
+            Failure::usage(format!("{}: this store cannot list the rows of table {table}", store.place()))
+        })?;
+        Ok(Self { scan: catalog.scan(table, None, Deadline::after(PATIENCE)).await? })
+    }
+
+    /// The next rows, in the order of [`TableRow::order`]; none at the end of the table.
+    ///
+    /// # Errors
+    /// If the rest could not be read.
+    pub(in crate::verbs) async fn next(&mut self) -> Result<Vec<TableRow>, Failure> {
+        Ok(self.scan.next(ROWS, Deadline::after(PATIENCE)).await?)
+    }
+}
+
+impl Lint<'_> {
+    /// Begins to read `table`, with a bar that says `what` is being done.
+    ///
+    /// # Errors
+    /// As [`Pages::begin`].
+    pub(super) async fn pages(&mut self, table: Table, what: &str) -> Result<Pages, Failure> {
+        self.progress.begin(what, self.totals.get(&table).copied());
+        Pages::begin(self.session, table).await
+    }
+}

@@ -1,0 +1,126 @@
+//! What is remembered from look to look: `qmail-lookup/sync.json` below qmail's home.
+
+use crate::output::Failure;
+use crate::qmail::files;
+use qmail_lookup_core::Host;
+use qmail_lookup_core::sync::gone::{Memory, Missed};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// Of the form below.
+const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stored {
+    version: u32,
+    /// True while qmail-send has still to be told.
+    owed: bool,
+    virtualdomains: BTreeMap<String, StoredMissed>,
+    rcpthosts: BTreeMap<String, StoredMissed>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StoredMissed {
+    /// Seconds since 1970.
+    since: u64,
+    /// Seconds since 1970.
+    closed: Option<u64>,
+    agreed: bool,
+}
+
+fn path(qmail: &Path) -> PathBuf {
+    files::memory(qmail).join("sync.json")
+}
+
+/// Reads it; a missing file is an empty one.
+///
+/// # Errors
+/// If it is there and cannot be understood.
+pub(in crate::verbs) fn read(qmail: &Path) -> Result<Memory, Failure> {
+    let path = path(qmail);
+    let Some(content) = files::read(&path)? else { return Ok(Memory::default()) };
+    let foreign = |what: String| {
+        let help = "nothing is written; remove it, and hosts that are going begin to go anew";
+        Failure::temporary(format!("{}: {what} ({help})", path.display()))
+    };
+    let stored: Stored = serde_json::from_slice(&content).map_err(|error| foreign(error.to_string()))?;
+    if stored.version != VERSION {
+        return Err(foreign(format!("it is of version {}, this program writes {VERSION}", stored.version)));
+    }
+    let missed = |stored: BTreeMap<String, StoredMissed>| {
+        let one = |(host, StoredMissed { since, closed, agreed }): (String, StoredMissed)| {
+            let host = Host::new(host.as_bytes()).ok_or_else(|| foreign(format!("{host:?} is no host")))?;
+            Ok((host, Missed { since, closed, agreed }))
+        };
+        stored.into_iter().map(one).collect::<Result<_, Failure>>()
+    };
+    Ok(Memory { owed: stored.owed, routed: missed(stored.virtualdomains)?, accepted: missed(stored.rcpthosts)? })
+}
+
+/// Writes it, if it differs; nothing is not written where nothing was.
+///
+/// # Errors
+/// If it cannot be written.
+pub(super) fn write(qmail: &Path, memory: &Memory) -> Result<(), Failure> {
+    let path = path(qmail);
+    if *memory == Memory::default() && !path.exists() {
+        return Ok(());
+    }
+    let stored = |missed: &BTreeMap<Host, Missed>| {
+        let one = |(host, missed): (&Host, &Missed)| {
+            let Missed { since, closed, agreed } = *missed;
+            (host.to_string(), StoredMissed { since, closed, agreed })
+        };
+        missed.iter().map(one).collect()
+    };
+    let (virtualdomains, rcpthosts) = (stored(&memory.routed), stored(&memory.accepted));
+    let stored = Stored { version: VERSION, owed: memory.owed, virtualdomains, rcpthosts };
+    let mut content = serde_json::to_vec_pretty(&stored).map_err(|error| Failure::temporary(error.to_string()))?;
+    content.push(b'\n');
+    files::replace(&path, &content, 0o600)?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let qmail = tempfile::tempdir().unwrap();
+        let home = qmail.path();
+        assert_eq!(read(home).unwrap(), Memory::default());
+        write(home, &Memory::default()).unwrap();
+        assert!(!files::memory(home).exists(), "nothing to remember");
+        std::fs::create_dir(files::memory(home)).unwrap();
+        let host = |name: &str| Host::new(name.as_bytes()).unwrap();
+        let missed = Missed { since: 1, closed: Some(2), agreed: true };
+        let memory = Memory {
+            owed: true,
+            routed: BTreeMap::from([(host("a.test"), missed)]),
+            accepted: BTreeMap::from([(host(".b.test"), Missed { closed: None, ..missed })]),
+        };
+        write(home, &memory).unwrap();
+        assert_eq!(read(home).unwrap(), memory);
+        write(home, &Memory::default()).unwrap();
+        assert_eq!(read(home).unwrap(), Memory::default());
+    }
+
+    #[test]
+    fn a_damaged_or_foreign_file_is_an_error_that_names_it() {
+        let qmail = tempfile::tempdir().unwrap();
+        std::fs::create_dir(files::memory(qmail.path())).unwrap();
+        let good = r#"{"version":1,"owed":false,"virtualdomains":{},"rcpthosts":{}}"#;
+        let host = good.replacen("{}", r#"{"a b":{"since":1,"closed":null,"agreed":false}}"#, 1);
+        for bad in ["", "{", "[]", "{}", &good.replace('1', "2"), &good.replace("owed", "owned"), &host] {
+            std::fs::write(path(qmail.path()), bad).unwrap();
+            let error = read(qmail.path()).unwrap_err().line();
+            assert!(error.starts_with(&format!("{}: ", path(qmail.path()).display())), "{bad}: {error}");
+        }
+        std::fs::write(path(qmail.path()), good).unwrap();
+        assert_eq!(read(qmail.path()).unwrap(), Memory::default());
+    }
+}
