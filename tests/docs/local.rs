@@ -1,14 +1,12 @@
 //! docs/local.md says what qmail-local does and says.
 
-use super::{needing, read, reports, root, succeeds, trial};
+use super::{needing, read, reports, succeeds, trial};
 use libtest_mimic::{Failed, Trial};
 use qmail_lookup_core::alias::AliasRow;
 use qmail_lookup_core::settings::RuleSettings;
-use qmail_lookup_tests::check::{Outcome, ensure, equal};
-use qmail_lookup_tests::site::{IAIN, Site, dropin};
+use qmail_lookup_tests::check::{ensure, equal};
+use qmail_lookup_tests::site::{IAIN, Site};
 use std::collections::BTreeSet;
-use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 use std::process::Command;
 
 const DOCUMENT: &str = "docs/local.md";
@@ -70,41 +68,7 @@ pub(super) fn trials() -> Vec<Trial> {
             let said = succeeds(Command::new("sh").args(["-e", "-c", &command]).stdin(std::process::Stdio::null()))?;
             equal("output", said, fenced(rest, "text")?)
         }),
-        trial("local::it_is_put_in_place_and_taken_back_as_shown", in_place_and_back),
     ]
-}
-
-fn in_place_and_back() -> Outcome {
-    let folder = tempfile::tempdir()?;
-    let (bin, ours) = (folder.path().join("bin"), dropin("qmail-local")?);
-    std::fs::create_dir(&bin)?;
-    std::fs::write(bin.join("qmail-local"), "stock")?;
-    std::fs::set_permissions(bin.join("qmail-local"), PermissionsExt::from_mode(0o711))?;
-    let text = read(DOCUMENT)?;
-    let (_, rest) = text.split_once("## Put it in place\n").ok_or("no ## Put it in place")?;
-    let (first, back) = rest.split_once("The way back").ok_or("no way back")?;
-    let run = |block: String| {
-        let block = block
-            .replace("/var/qmail", &folder.path().display().to_string())
-            .replace("$OLDPWD/target/dropin/qmail-local", &ours.display().to_string());
-        succeeds(Command::new("sh").args(["-e", "-c", &block]).current_dir(root()))
-    };
-    let is = |name: &str, content: &Path, mode: u32| {
-        let path = bin.join(name);
-        ensure(std::fs::read(&path)? == std::fs::read(content)?, format!("{name} is something else"))?;
-        equal(name, std::fs::metadata(&path)?.permissions().mode() & 0o7777, mode)
-    };
-    let stock = folder.path().join("stock");
-    std::fs::write(&stock, "stock")?;
-    // Once more is no worse: ours is not kept as the stock program.
-    for _ in 0..2 {
-        run(fenced(first, "sh")?)?;
-        is("qmail-local", &ours, 0o755)?;
-        is("qmail-local.stock", &stock, 0o711)?;
-        equal("files", std::fs::read_dir(&bin)?.count(), 2)?;
-    }
-    run(fenced(back, "sh")?)?;
-    is("qmail-local", &stock, 0o711)
 }
 
 fn first_cells(rows: Vec<Vec<String>>) -> Vec<String> {

@@ -2,9 +2,12 @@
 //! true.
 
 mod activation;
+mod faq;
 mod local;
 mod man;
+mod package;
 mod reports;
+mod rules;
 mod snippets;
 mod supervise;
 mod text;
@@ -19,7 +22,8 @@ use std::process::{Command, Output};
 /// All trials `docs::AREA::SENTENCE`.
 pub(crate) fn trials() -> Vec<Trial> {
     let shipped = [units::trials(), activation::trials(), supervise::trials(), snippets::trials(), local::trials()];
-    let all = [man::trials(), text::trials()].into_iter().chain(shipped);
+    let told = [man::trials(), text::trials(), faq::trials(), package::trials(), rules::trials()];
+    let all = told.into_iter().chain(shipped);
     all.flatten().collect()
 }
 

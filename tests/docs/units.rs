@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::process::Command;
 use tempfile::TempDir;
 
-/// Greatest exposure of the service; systemd's unit is tenths.
-const EXPOSURE_MAX: &str = "--threshold=20";
+/// Greatest exposure of each service; systemd's unit is tenths. What keeps qmail in step has to be root.
+const EXPOSURE_MAX: [(&str, u32); 2] = [("qmail-lookupd.service", 20), ("qmail-lookup-sync.service", 30)];
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
@@ -22,13 +22,26 @@ pub(super) fn trials() -> Vec<Trial> {
             drop(folder);
             Ok(())
         }),
-        needing(&["systemd-analyze"], false, "units::the_service_exposes_little", || {
-            let (_folder, units) = installed()?;
-            let service = units.iter().find(|unit| unit.extension().is_some_and(|ending| ending == "service"));
-            let mut security = Command::new("systemd-analyze");
-            security.args(["security", "--offline=true", "--no-pager", EXPOSURE_MAX]);
-            succeeds(security.arg(service.ok_or("no service")?))?;
+        needing(&["systemd-analyze"], false, "units::the_services_expose_little", || {
+            let (folder, _) = installed()?;
+            for (name, most) in EXPOSURE_MAX {
+                let mut security = Command::new("systemd-analyze");
+                security.args(["security", "--offline=true", "--no-pager", &format!("--threshold={most}")]);
+                succeeds(security.arg(folder.path().join(name)))?;
+            }
             Ok(())
+        }),
+        trial("units::the_run_script_of_sync_leaves_it_the_same_powers", || {
+            let unit = read("dist/systemd/qmail-lookup-sync.service")?;
+            let bounding = value(&unit, "CapabilityBoundingSet").ok_or("no CapabilityBoundingSet")?;
+            let powers: BTreeSet<_> =
+                bounding.split(' ').map(|name| name.replace("CAP_", "+").to_lowercase()).collect();
+            let script = read("dist/daemontools/qmail-lookup-sync/run")?;
+            let (_, set) = script.split_once("--bounding-set=-all,").ok_or("no bounding set")?;
+            let kept: BTreeSet<_> = set.split(' ').next().unwrap_or_default().split(',').map(str::to_owned).collect();
+            equal("capabilities", kept, powers)?;
+            let started = value(&unit, "ExecStart").ok_or("no ExecStart")?;
+            ensure(script.trim_end().ends_with(&started), "the run script starts something else")
         }),
         needing(&["systemd-tmpfiles", "setpriv"], true, "units::the_folder_of_the_sockets_is_the_daemons", || {
             let root = tempfile::tempdir()?;
@@ -80,7 +93,10 @@ fn installed() -> Result<(TempDir, Vec<PathBuf>), Failed> {
     let mut units = Vec::new();
     for file in files("dist/systemd")? {
         let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let text = read(&file)?.replace("/usr/sbin/qmail-lookupd", &program("qmail-lookupd")?.display().to_string());
+        let mut text = read(&file)?;
+        for name in ["qmail-lookup", "qmail-lookupd"] {
+            text = text.replace(&format!("/usr/sbin/{name} "), &format!("{} ", program(name)?.display()));
+        }
         let place = match &name[..] {
             "password.conf" => folder.path().join("qmail-lookupd.service.d").join(&name),
             "tmpfiles.conf" => continue,
@@ -92,6 +108,6 @@ fn installed() -> Result<(TempDir, Vec<PathBuf>), Failed> {
             units.push(place);
         }
     }
-    equal("units", units.len(), 5)?;
+    equal("units", units.len(), 6)?;
     Ok((folder, units))
 }

@@ -22,6 +22,7 @@ pub mod example_backend;
 pub mod load;
 pub mod model;
 pub mod proxy;
+pub mod qmail;
 pub mod questions;
 pub mod server;
 pub mod shape;

@@ -164,7 +164,7 @@ fn try_apply(c: &Ctx<'_>, changes: &[Change]) -> Result<Result<(), EditError>, F
     Ok(c.wait(editor.apply(changes, soon())))
 }
 
-fn apply(c: &Ctx<'_>, changes: impl IntoIterator<Item = Change>) -> Outcome {
+pub(super) fn apply(c: &Ctx<'_>, changes: impl IntoIterator<Item = Change>) -> Outcome {
     let changes: Vec<_> = changes.into_iter().collect();
     Ok(try_apply(c, &changes)??)
 }
@@ -198,7 +198,7 @@ fn unnumbered(row: &TableRow) -> TableRow {
 }
 
 /// The row as it is stored, with the number that the store gave it.
-fn numbered(c: &Ctx<'_>, row: &TableRow) -> Result<TableRow, Failed> {
+pub(super) fn numbered(c: &Ctx<'_>, row: &TableRow) -> Result<TableRow, Failed> {
     found(c, row)?.pop().ok_or_else(|| "the row is gone".into())
 }
 
@@ -259,7 +259,7 @@ fn fails_in_the_middle(c: &Ctx<'_>) -> Outcome {
     apply(c, rows.into_iter().take(there).map(Change::Delete))
 }
 
-fn one_of_each(c: &Ctx<'_>, key: &str) -> Vec<TableRow> {
+pub(super) fn one_of_each(c: &Ctx<'_>, key: &str) -> Vec<TableRow> {
     let mut rows = vec![
         mailbox(c, key, "1000", text("/home/mail/edit"), text("secret")),
         virtual_row(&format!("{key}.com"), "user", "iain"),
@@ -279,10 +279,10 @@ fn mailbox(c: &Ctx<'_>, name: &str, uid: &str, home: Cell, password: Cell) -> Ta
     )
 }
 
-fn alias(owner: &str, ext: &str, user: Cell, host: Cell) -> TableRow {
+pub(super) fn alias(owner: &str, ext: &str, user: Cell, host: Cell) -> TableRow {
     TableRow::from_cells(Table::Alias, [text(owner), text(ext), user, host])
 }
 
-fn virtual_row(host: &str, user: &str, owner: &str) -> TableRow {
+pub(super) fn virtual_row(host: &str, user: &str, owner: &str) -> TableRow {
     TableRow::from_cells(Table::Virtual, [text(host), text(user), text(owner), text("")])
 }

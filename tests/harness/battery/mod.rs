@@ -8,6 +8,7 @@ mod editor;
 mod hostile;
 mod mailbox;
 mod rcpthosts;
+mod stamp;
 mod virtuals;
 
 use crate::check::Outcome;
@@ -80,6 +81,7 @@ pub fn cases() -> Vec<Case> {
         authenticator::cases,
         catalog::cases,
         editor::cases,
+        stamp::cases,
     ];
     areas.iter().flat_map(|area| area()).collect()
 }

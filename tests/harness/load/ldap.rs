@@ -118,8 +118,16 @@ fn skeleton(name: &str) -> Result<String, Failed> {
 /// # Errors
 /// If a row has no form as an entry.
 pub fn ldif(name: &str, names: Names, rows: &[TableRow]) -> Result<String, Failed> {
+    numbered(name, names, rows, 0)
+}
+
+/// The same; `first` is the number of the first, so that more can be added later.
+///
+/// # Errors
+/// If a row has no form as an entry.
+pub fn numbered(name: &str, names: Names, rows: &[TableRow], first: usize) -> Result<String, Failed> {
     let (base, mut taken, mut ldif) = (base(name), BTreeSet::new(), String::new());
-    for (number, row) in rows.iter().enumerate() {
+    for (number, row) in rows.iter().enumerate().map(|(n, row)| (first + n, row)) {
         let entry = Entry::of(row).ok_or_else(|| format!("{row:?} has no form as an entry"))?;
         let by_number = format!("description=n{number}");
         let rdn = match (names, entry.name()) {
@@ -139,6 +147,15 @@ pub fn ldif(name: &str, names: Names, rows: &[TableRow]) -> Result<String, Faile
 
 /// Longest name of an entry by its key. Unit: bytes. mdb stores a name twice in a key of at most 511 bytes.
 const NAME_MAX: usize = 220;
+
+/// The full name of the entry of a row that is named by its key.
+///
+/// # Errors
+/// If it has none.
+pub fn name_of(name: &str, row: &TableRow) -> Result<String, Failed> {
+    let rdn = Entry::of(row).and_then(|entry| entry.name()).ok_or_else(|| format!("{row:?} has no name"))?;
+    Ok(format!("{rdn},{}", place(row.table(), &base(name))))
+}
 
 struct Entry {
     attributes: Vec<(&'static str, Vec<u8>)>,

@@ -98,6 +98,12 @@ pub fn has_policies() -> bool {
     module_folder().is_some_and(|folder| has_module(&folder, "ppolicy"))
 }
 
+/// True if the servers count their changes.
+#[must_use]
+pub fn has_stamps() -> bool {
+    module_folder().is_some_and(|folder| has_module(&folder, "syncprov"))
+}
+
 impl Slapd {
     /// Starts a fresh server that holds nothing but the accounts [`USER`] and [`LIMITED`]: `blind` sees no mailbox,
     /// `homeless` sees no home, `few` gets at most five entries, `reader` sees all but
@@ -295,7 +301,7 @@ fn configuration(folder: &Path, schema: Schema, certificate: Certificate) -> Res
     if let Some(modules) = module_folder() {
         writeln!(conf, "modulepath {}", modules.display())?;
         // Built in where there is no file. None but the first is in the bare package.
-        for module in ["back_mdb", "pw-sha2", "argon2", "ppolicy"] {
+        for module in ["back_mdb", "pw-sha2", "argon2", "ppolicy", "syncprov"] {
             if has_module(&modules, module) {
                 writeln!(conf, "moduleload {module}")?;
             }
@@ -347,7 +353,7 @@ access to attrs=userPassword by anonymous auth by * none
 access to dn.regex=\"^[^,]+,ou=mailbox,\" by dn.exact=\"cn=blind,{SUFFIX}\" none by * break
 {ours}access to attrs={home} by dn.exact=\"cn=homeless,{SUFFIX}\" none by * break
 access to * by users read by anonymous auth
-{policies}",
+{policies}{counting}",
         ca = tls.ca.display(),
         ours = if schema == Schema::Native {
             format!(
@@ -360,6 +366,7 @@ access to * by users read by anonymous auth
         shown = shown.display(),
         key = tls.key.display(),
         folder = folder.display(),
+        counting = if has_stamps() { "overlay syncprov\n" } else { "" },
         policies =
             if has_policies() { format!("overlay ppolicy\nppolicy_default \"{POLICY}\"\n") } else { String::new() },
         indexes = match schema {

@@ -46,17 +46,19 @@ pub fn run(command: &mut Command, input: &[u8]) -> Result<Ran, Failed> {
 }
 
 impl Site {
-    /// Takes the store away, or brings it back: the SQLite file is moved, MariaDB is frozen.
+    /// Takes the store away, or brings it back: the SQLite file is moved, a server is frozen.
     ///
     /// # Errors
     /// If the file cannot be moved.
     pub fn store(&self, there: bool) -> Result<(), Failed> {
         let (file, away) = (self.path("db"), self.path("db.away"));
-        match (&self.mariadb, there) {
-            (Some(server), true) => server.thaw(),
-            (Some(server), false) => server.freeze(),
-            (None, true) => std::fs::rename(away, file)?,
-            (None, false) => std::fs::rename(file, away)?,
+        match (&self.mariadb, &self.slapd, there) {
+            (Some(server), _, true) => server.thaw(),
+            (Some(server), _, false) => server.freeze(),
+            (_, Some(server), true) => server.thaw(),
+            (_, Some(server), false) => server.freeze(),
+            (None, None, true) => std::fs::rename(away, file)?,
+            (None, None, false) => std::fs::rename(file, away)?,
         }
         Ok(())
     }

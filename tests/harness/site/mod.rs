@@ -7,6 +7,7 @@ mod dropins;
 mod local;
 mod lspawn;
 mod programs;
+mod rows;
 mod thread;
 
 pub use commands::{Ran, command, run};
@@ -15,12 +16,14 @@ pub use dropins::{RcptCheck, Said};
 pub use local::{ALIAS_EMPTY, Local, Queued, Report};
 pub use lspawn::Answer;
 pub use programs::{dropin, example, program};
+pub use rows::{alias_row, host_row, virtual_row};
 pub use thread::{as_member, as_user};
 
 use crate::check::{Outcome, ensure};
 use crate::load;
 use crate::server::is_required;
 use crate::server::mariadb::{MariaDb, PASSWORD, USER};
+use crate::server::slapd::Slapd;
 use crate::shape::Shape;
 use libtest_mimic::{Failed, Trial};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -75,6 +78,8 @@ pub struct Site {
     folder: TempDir,
     /// The MariaDB of the site, if that is its store.
     pub mariadb: Option<MariaDb>,
+    /// The slapd of the site, if that is its store.
+    pub slapd: Option<Slapd>,
     /// Groups that the daemon is a member of: it can give its sockets for logins to no other `auth_group`.
     pub groups: Vec<u32>,
 }
@@ -89,13 +94,17 @@ pub fn trial(name: &str, run: impl FnOnce() -> Outcome + Send + 'static) -> Tria
 }
 
 impl Site {
+    fn new(mariadb: Option<MariaDb>, slapd: Option<Slapd>) -> Result<Self, Failed> {
+        Ok(Self { folder: new_folder()?, mariadb, slapd, groups: Vec::new() })
+    }
+
     /// A site on a SQLite file. The lines of `more` are added to its configuration, below the `[table]` lines among
     /// them (`[store]` before any); `{RUN}` is the folder of the sockets.
     ///
     /// # Errors
     /// If it cannot be made.
     pub fn sqlite(more: &str) -> Result<Self, Failed> {
-        let site = Self { folder: new_folder()?, mariadb: None, groups: Vec::new() };
+        let site = Self::new(None, None)?;
         let file = site.path("db/store.sqlite");
         site.lay_out()?;
         std::fs::create_dir(site.path("db"))?;
@@ -112,7 +121,7 @@ impl Site {
     /// # Errors
     /// If it cannot be made.
     pub fn mariadb(more: &str) -> Result<Self, Failed> {
-        let site = Self { folder: new_folder()?, mariadb: Some(MariaDb::start(&[])?), groups: Vec::new() };
+        let site = Self::new(Some(MariaDb::start(&[])?), None)?;
         site.lay_out()?;
         if let Some(server) = &site.mariadb {
             // Whatever happens to the server, what it was told before stays.
@@ -156,8 +165,9 @@ impl Site {
     /// Changes the rows of the store.
     ///
     /// # Errors
-    /// The store's.
+    /// The store's, or if it has no SQL.
     pub fn sql(&self, statements: &str) -> Outcome {
+        ensure(self.slapd.is_none(), "a directory has no SQL")?;
         match &self.mariadb {
             Some(server) => server.sql(&format!("USE qmail; {statements}")),
             None => Ok(rusqlite::Connection::open(self.path("db/store.sqlite"))?.execute_batch(statements)?),
@@ -289,6 +299,9 @@ fn new_folder() -> Result<TempDir, Failed> {
 impl Drop for Site {
     fn drop(&mut self) {
         if let Some(server) = &self.mariadb {
+            server.kill();
+        }
+        if let Some(server) = &self.slapd {
             server.kill();
         }
     }

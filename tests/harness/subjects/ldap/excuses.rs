@@ -21,6 +21,13 @@ pub(super) const BIND: &[Excuse] = &[
     },
 ];
 
+/// What holds for every directory.
+pub(super) const ANY: &[Excuse] = &[Excuse {
+    area: "catalog",
+    why: "a directory counts all of its changes, those of other tables and bases too",
+    sentences: &["a_stamp_stays_as_it_is_while_its_tables_do"],
+}];
+
 /// Neither qmail-ldap's schema nor RFC 2307's can say these.
 pub(super) const BOTH: &[Excuse] = &[
     Excuse {
