@@ -55,9 +55,9 @@ fn named(row: &TableRow) -> impl Iterator<Item = (&'static str, Option<&[u8]>)> 
     cells(row).filter(|(name, _)| *name != SECRET)
 }
 
-/// `virtual` is a reserved word.
-fn quoted(name: &str) -> String {
-    format!("`{name}`")
+/// A name of ours, in backquotes only if it is a reserved word: a shell would run what stands in them.
+pub(crate) fn quoted(name: &str) -> String {
+    if name == Table::Virtual.name() { format!("`{name}`") } else { name.to_owned() }
 }
 
 fn value(cell: Option<&[u8]>, dialect: &Dialect) -> String {
@@ -76,10 +76,11 @@ fn condition(row: &TableRow, dialect: &Dialect) -> String {
     (dialect.one_of)(row.table(), &all)
 }
 
-/// Bytes that are the same in every dialect and every character set, in quotes; else `None`.
+/// Bytes that are the same in every dialect, in every character set, and in a shell's double quotes too (people pass
+/// statements to `mysql -e`), in quotes; else `None`.
 pub(crate) fn literal(bytes: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(bytes).ok()?;
-    let plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'\\' | b'\''));
+    let plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b" ._@/+=:%,-".contains(&byte));
     plain.then(|| format!("'{text}'"))
 }
 
@@ -96,9 +97,26 @@ mod tests {
     #[test]
     fn only_plain_text_is_written_as_it_is() {
         assert_eq!(literal(b"a b%_").as_deref(), Some("'a b%_'"));
-        for bytes in [&b"a'b"[..], b"a\\b", b"a\n", "\u{ef}".as_bytes(), b"\xff", b"\x7f"] {
+        for bytes in [
+            &b"$(id)"[..],
+            b"`id`",
+            b"a\"b",
+            b"a!b",
+            b"a;b",
+            b"a'b",
+            b"a\\b",
+            b"a\n",
+            "\u{ef}".as_bytes(),
+            b"\xff",
+            b"\x7f",
+        ] {
             assert_eq!(literal(bytes), None);
         }
         assert_eq!(hex(b"a'\xff"), "x'6127ff'");
+    }
+
+    #[test]
+    fn only_a_reserved_word_stands_in_backquotes() {
+        assert_eq!(Table::ALL.map(|table| quoted(table.name())).concat().matches('`').count(), 2);
     }
 }

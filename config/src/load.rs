@@ -98,8 +98,19 @@ pub(crate) fn load_with(sources: &Sources, registry: &Registry, default: &Path) 
     warnings.extend(layers.warnings.iter().cloned());
     deny::extend(&mut rules);
     let deadline = store.deadline;
-    let mut config =
-        Config { qmail, strict_permissions, rules, auth, daemon, cache, sync, store, deadline, warnings: Vec::new(), layers };
+    let mut config = Config {
+        qmail,
+        strict_permissions,
+        rules,
+        auth,
+        daemon,
+        cache,
+        sync,
+        store,
+        deadline,
+        warnings: Vec::new(),
+        layers,
+    };
     warnings.extend(check::permissions(&config, &permissions)?);
     warnings.extend(check::settings(&config));
     config.warnings = warnings;

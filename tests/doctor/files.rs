@@ -29,6 +29,7 @@ fn mended() -> Outcome {
         ("another socket", "echo /nowhere >Q/control/lookupsocket", hangs, "printf '%s\\n' RUN/lookup.sock >"),
         ("no socket", "rm Q/control/lookupsocket", hangs, "printf '%s\\n' RUN/lookup.sock >Q/control/lookupsocket"),
         ("socket out of reach", "chmod 0700 RUN", hangs, "chmod o+x RUN"),
+        ("socket for qmailp only", "chgrp 60 RUN && chmod 0750 RUN", "qmail-local -n", "chmod o+x RUN"),
         ("socket for root only", "chmod 0600 RUN/lookup.sock", hangs, "chmod o+w RUN/lookup.sock"),
         ("another's folder", "chmod 0777 RUN", hangs, "chmod go-w RUN"),
         ("another auth socket", "echo /nowhere >Q/control/authsocket", login, "printf '%s\\n' RUN/auth.sock >"),

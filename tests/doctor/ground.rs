@@ -3,7 +3,7 @@
 use libtest_mimic::Failed;
 use qmail_lookup_core::{Table, TableRow};
 use qmail_lookup_tests::check::{Outcome, ensure, equal};
-use qmail_lookup_tests::site::{Daemon, Site, dropin, host_row, program};
+use qmail_lookup_tests::site::{ALIAS, Daemon, Site, dropin, host_row, program};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -78,16 +78,38 @@ impl Ground {
         let daemon = Some(site.start()?);
         let send = Some(Send::start(&site, ":")?);
         let ground = Self { site, daemon, send };
+        ground.users(&ground.site.path("q/alias"), "")?;
         ground.run("qmail-lookup --config CONFIG sync")?;
         Ok(ground)
     }
 
     /// What doctor says.
     pub(super) fn ask(&self, options: &[&str]) -> Result<Said, Failed> {
-        let mut command = Command::new(program("qmail-lookup")?);
-        command.arg("--config").arg(self.site.config()).args(["--json", "doctor"]).args(options);
-        let done = command.env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null()).output()?;
+        let done = self.doctor()?.arg("--json").args(options).output()?;
         Said::read(done.status.code(), &done.stdout, &done.stderr)
+    }
+
+    /// doctor, who finds the users of this site in the system.
+    pub(super) fn doctor(&self) -> Result<Command, Failed> {
+        let mut command = Command::new("unshare");
+        let mounted = "mount --bind \"$0\" /etc/passwd && exec \"$@\"";
+        command.args(["-m", "/bin/sh", "-c", mounted]).arg(self.site.path("passwd"));
+        command.arg(program("qmail-lookup")?).arg("--config").arg(self.site.config()).arg("doctor");
+        command.env_clear().env("PATH", "/usr/bin:/bin").stdin(Stdio::null());
+        Ok(command)
+    }
+
+    /// Writes the users of the system, with this home for who stands for the alias user; and these, too.
+    pub(super) fn users(&self, alias_home: &Path, more: &str) -> Outcome {
+        let system = std::fs::read_to_string("/etc/passwd")?;
+        let user = |line: &str| {
+            let mut fields: Vec<_> = line.split(':').map(str::to_owned).collect();
+            if fields.first().is_some_and(|name| name == ALIAS) {
+                fields[5] = alias_home.display().to_string();
+            }
+            fields.join(":") + "\n"
+        };
+        Ok(std::fs::write(self.site.path("passwd"), system.lines().map(user).collect::<String>() + more)?)
     }
 
     /// Fails unless all is well.

@@ -4,7 +4,7 @@ use super::ground::{Ground, Send};
 use super::trial;
 use libtest_mimic::Trial;
 use qmail_lookup_tests::check::{Outcome, ensure, equal};
-use qmail_lookup_tests::site::{Site, program};
+use qmail_lookup_tests::site::program;
 use std::process::Command;
 
 pub(super) fn trials() -> Vec<Trial> {
@@ -12,6 +12,8 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("service::a_daemon_that_is_not_there_is_the_only_finding", daemon),
         trial("service::a_qmail_that_is_stopped_is_not_known", stopped),
         trial("service::what_qmail_send_was_not_told_is_found", owed),
+        trial("service::control_files_that_were_changed_by_hand_may_not_have_been_told", by_hand),
+        trial("service::a_daemon_on_another_configuration_is_found", another),
         trial("service::limits_that_are_too_low_are_found", limits),
         trial("service::settings_that_do_not_suit_each_other_are_found", settings),
         trial("service::a_configuration_that_cannot_be_used_is_a_finding_too", broken),
@@ -28,7 +30,7 @@ fn daemon() -> Outcome {
     ensure(mend.contains("start qmail-lookupd"), mend)?;
     let said = ground.ask(&[])?;
     let depends = said.unknown.iter().filter(|(_, what, _)| what.contains("above")).count();
-    equal("what depends on it", depends, 2)?;
+    equal("what depends on it", depends, 3)?;
     ground.daemon = Some(ground.site.start()?);
     ground.is_well("started again")
 }
@@ -55,6 +57,39 @@ fn owed() -> Outcome {
     let command = ground.finds("owed", &[], "qmail-send is running")?;
     ground.run(&command)?;
     ground.is_well("told")
+}
+
+fn by_hand() -> Outcome {
+    let ground = Ground::sqlite("")?;
+    for (name, line) in [("virtualdomains", "own.test:iain"), ("locals", "more.test")] {
+        let path = ground.site.path("q/control").join(name);
+        let before = std::fs::read_to_string(&path)?;
+        std::fs::write(&path, format!("{line}\n{before}"))?;
+        let said = ground.ask(&[])?;
+        let [(question, what, mend)] = &said.unknown[..] else { return Err(format!("{name}: {said:#?}").into()) };
+        let is_it = question.contains("qmail-send is running") && what.contains(name) && mend.contains("kill -HUP ");
+        ensure(said.code == Some(111) && said.wrong.is_empty() && is_it, format!("{name}: {said:#?}"))?;
+        ground.run(mend)?;
+        ground.is_well(name)?;
+    }
+    Ok(())
+}
+
+fn another() -> Outcome {
+    let ground = Ground::sqlite("")?;
+    ground.site.reconfigure("[rules]\nhome_missing = \"alias\"")?;
+    let mend = ground.finds("another policy", &[], "it hangs and then prints out details")?;
+    ensure(mend.starts_with("start qmail-lookupd with this configuration"), mend)?;
+    ground.site.reconfigure("")?;
+    ground.is_well("the same policy")?;
+    let (db, other) = (ground.site.path("db/store.sqlite"), ground.site.path("other.sqlite"));
+    std::fs::copy(&db, &other)?;
+    let config = std::fs::read_to_string(ground.site.config())?;
+    std::fs::write(ground.site.config(), config.replace(&db.display().to_string(), &other.display().to_string()))?;
+    ground.is_well("the same rows")?;
+    let change = "UPDATE mailbox SET home = home || '/.' WHERE username = 'bob'";
+    ground.site.sql(change)?;
+    ground.finds("other rows", &[], "it hangs and then prints out details").map(drop)
 }
 
 fn limits() -> Outcome {
@@ -91,11 +126,8 @@ fn broken() -> Outcome {
 fn text() -> Outcome {
     let ground = Ground::sqlite("")?;
     std::fs::remove_file(ground.site.path("q/control/rcpthosts"))?;
-    let run = |site: &Site| -> Result<(Option<i32>, String), libtest_mimic::Failed> {
-        let done = Command::new(program("qmail-lookup")?).arg("--config").arg(site.config()).arg("doctor").output()?;
-        Ok((done.status.code(), String::from_utf8_lossy(&done.stdout).into_owned()))
-    };
-    let (code, out) = run(&ground.site)?;
+    let done = ground.doctor()?.output()?;
+    let (code, out) = (done.status.code(), String::from_utf8_lossy(&done.stdout).into_owned());
     let lines: Vec<_> = out.lines().collect();
     let at = lines.iter().position(|line| line.starts_with("WRONG  ")).ok_or_else(|| out.clone())?;
     let next = lines.get(at + 1).copied().unwrap_or_default();

@@ -110,8 +110,11 @@ fn switch() -> Outcome {
     ground.qmail.start()?;
     flows(&ground)?;
 
-    let uninstalled = tool(&ground.site, &["uninstall"])?;
-    exits("uninstall", &uninstalled, 0)?;
+    // The programs stay while a qmail-send runs that would bounce mail of mailboxes with qmail's own.
+    exits("uninstall while qmail runs", &tool(&ground.site, &["uninstall"])?, 111)?;
+    mailboxes(&ground)?;
+    ground.qmail.stop();
+    exits("uninstall", &tool(&ground.site, &["uninstall", "--no-hup"])?, 0)?;
     same(&stock, &snapshot(ground.qmail.home(), &["bin", "control", "alias"])?)?;
     ensure(!ground.qmail.path("qmail-lookup").exists(), "there are notes of ours left")
 }
@@ -127,6 +130,15 @@ fn routed(site: &Site) -> Outcome {
     let answers: Vec<_> = checks.ok_or("no list")?.iter().filter(asked).collect();
     let is_well = !answers.is_empty() && answers.iter().all(|check| check["result"] == "ok");
     ensure(is_well, format!("doctor does not say that every host is routed: {text}"))
+}
+
+/// Mail of mailboxes is delivered, and of virtual hosts no more.
+fn mailboxes(ground: &Ground) -> Outcome {
+    let word = word();
+    let accepted = ground.qmail.smtp(&sender(&word), &["iain-work@mail.test", "sales@bar.com"], &message(&word))?;
+    equal("accepted", accepted, vec![true, false])?;
+    ground.qmail.settle()?;
+    ended("mail", &ground.qmail.ends(&word)?, &to(&["iain/Maildir/new"]))
 }
 
 fn flows(ground: &Ground) -> Outcome {

@@ -3,6 +3,7 @@
 mod back;
 mod ground;
 mod hosts;
+mod kept;
 mod killed;
 mod put;
 mod refused;
@@ -11,6 +12,6 @@ use libtest_mimic::Trial;
 
 /// All trials `install::AREA::SENTENCE`.
 pub(crate) fn trials() -> Vec<Trial> {
-    let all = [put::trials(), refused::trials(), back::trials(), hosts::trials(), killed::trials()];
+    let all = [put::trials(), refused::trials(), kept::trials(), back::trials(), hosts::trials(), killed::trials()];
     all.into_iter().flatten().collect()
 }

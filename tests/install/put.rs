@@ -1,6 +1,6 @@
 //! Programs are put in place, and stay there.
 
-use super::ground::{BOTH, Ground, OLD_SOCKET, same, texts, trial};
+use super::ground::{BOTH, Ground, OLD_SOCKET, programs, same, texts, trial};
 use libtest_mimic::Trial;
 use qmail_lookup_tests::check::{Outcome, ensure, equal};
 use qmail_lookup_tests::site::{IAIN, dropin};
@@ -15,6 +15,8 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("put::after_an_upgrade_of_qmail_its_new_programs_are_the_stock_ones", upgraded),
         trial("put::another_version_of_ours_is_replaced_and_the_stock_one_is_not_touched", our_upgrade),
         trial("put::checkpassword_too_if_it_is_asked_for", checkpassword),
+        trial("put::a_checkpassword_that_was_set_uid_is_a_warning", set_uid),
+        trial("put::whatever_the_folder_and_the_descriptors_are_it_runs_in", wherever),
         trial("put::without_a_stock_qmail_getpw_control_nostock_says_so", nostock),
         trial("put::the_whole_site_delivers_with_what_was_put_in_place", delivers),
         trial("put::a_daemon_that_does_not_answer_is_a_loud_warning", no_daemon),
@@ -163,9 +165,43 @@ fn checkpassword(ground: &Ground) -> Outcome {
     qmail.uninstall(&[])?.exits(0)?;
     equal("back", std::fs::read_link(&linked)?.as_os_str(), "real")?;
     ensure(std::fs::symlink_metadata(folder.join("checkpassword.stock")).is_err(), "stock is left over")?;
+    let none = folder.join("missing/none").display().to_string();
+    let refused = qmail.install(&["--checkpassword", &none, "--json"])?.exits(1)?;
+    equal("no folder", texts(&refused, "refused")?, [format!("there is no {none}")])?;
     let none = folder.join("none").display().to_string();
     let refused = qmail.install(&["--checkpassword", &none, "--json"])?.exits(1)?;
     equal("none", texts(&refused, "refused")?, [format!("there is no {none}")])
+}
+
+fn set_uid(ground: &Ground) -> Outcome {
+    let qmail = ground.qmail("qmail")?;
+    let path = ground.site.path("checkpassword");
+    std::fs::write(&path, "#!/bin/sh\nexit 1\n")?;
+    let shown = path.display().to_string();
+    for (mode, warnings) in [(0o755, 0), (0o4755, 1), (0o2755, 1)] {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode))?;
+        let run = qmail.install(&["--checkpassword", &shown, "--json", "--dry-run"])?.exits(0)?;
+        let warned = texts(&run, "warnings")?;
+        equal("warned", warned.iter().filter(|text| text.contains("is set-uid or set-gid")).count(), warnings)?;
+    }
+    Ok(())
+}
+
+fn wherever(ground: &Ground) -> Outcome {
+    let qmail = ground.qmail("qmail")?;
+    let (folder, path) = (programs()?, ground.site.path("checkpassword"));
+    std::fs::write(&path, "#!/bin/sh\nexit 1\n")?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755))?;
+    let (parent, name) = (folder.parent().ok_or("no parent")?, folder.file_name().ok_or("no name")?);
+    // checkpassword would wait for what comes by descriptor 3.
+    let login = ground.site.path("login");
+    let body = "cd \"$1\" && mkfifo \"$2\" && exec 3<>\"$2\" && shift 2 && exec \"$@\"";
+    let wrapper = ["sh".into(), "-c".into(), body.into(), "sh".into(), parent.into(), login.into()];
+    let (name, shown) = (name.to_string_lossy(), path.display().to_string());
+    let words = ["--programs", &name, "--checkpassword", &shown];
+    qmail.run_below(&wrapper, "install", &words)?.exits(0)?;
+    ensure(qmail.is_ours("qmail-local")? && qmail.is_ours("qmail-getpw")?, "not in place")?;
+    equal("checkpassword", std::fs::read(&path)? == std::fs::read(dropin("checkpassword")?)?, true)
 }
 
 fn nostock(ground: &Ground) -> Outcome {

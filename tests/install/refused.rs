@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 
 pub(super) fn trials() -> Vec<Trial> {
-    let plain_percent = |ground: &Ground| catch_all(ground, "%", "'%' row", "set virtual_username=''");
-    let like_blank = |ground: &Ground| {
-        catch_all(ground, "", "blank row", "update virtual set virtual_username='%' where virtual_username='';")
-    };
+    let plain_percent =
+        |ground: &Ground| catch_all(ground, "'%'", "'%' row", "update `virtual` set virtual_username=''");
+    let like_blank =
+        |ground: &Ground| catch_all(ground, "''", "blank row", "update `virtual` set virtual_username='%'");
     let mut trials = vec![
         trial("refused::everything_is_said_at_once_and_nothing_is_changed", at_once),
         trial("refused::a_line_for_everybody_in_users_cdb", everybody),
@@ -23,6 +23,7 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("refused::a_folder_that_is_no_qmail", no_qmail),
         trial("refused::a_store_that_is_away_is_not_known", away),
         trial("refused::two_at_a_time", two),
+        trial("refused::bytes_of_users_cdb_do_not_reach_the_terminal", terminal),
         trial("refused::users_that_are_missing", missing_users),
         trial("refused::catch_alls_of_the_other_mode::plain::sqlite", plain_percent),
         with_settings(
@@ -47,7 +48,7 @@ fn rest(qmail: &Qmail<'_>) -> Result<BTreeMap<String, Entry>, Failed> {
 }
 
 /// The refusals, after a look that nothing was changed.
-fn refusals(qmail: &Qmail<'_>, more: &[&str]) -> Result<Vec<String>, Failed> {
+pub(super) fn refusals(qmail: &Qmail<'_>, more: &[&str]) -> Result<Vec<String>, Failed> {
     let before = rest(qmail)?;
     let run = qmail.install(&[&["--json"], more].concat())?.exits(1)?;
     same("refused", &rest(qmail)?, &before)?;
@@ -130,6 +131,9 @@ fn contradict(ground: &Ground) -> Outcome {
             "=vp:vpopmail:4711",
             "=sys:games:5",
             "=who:iain:9999",
+            "=iain-list:games:5",
+            "=iain-own:iain:20001",
+            "+=bar.com=-:games:5",
         ],
     )?;
     let run = qmail.install(&["--json"])?.exits(0)?;
@@ -139,7 +143,9 @@ fn contradict(ground: &Ground) -> Outcome {
         warned,
         [
             "users/cdb gives mail of mailbox bob-smith to another: +bob-:bob:20002:",
+            "users/cdb gives mail of mailbox iain to another: =iain-list:games:5:",
             "users/cdb gives mail of mailbox iain to another: =iain:bob:20002:",
+            "users/cdb gives mail of virtual host bar.com to another: +=bar.com=-:games:5:",
             "users/cdb names iain, who is no mailbox and no system user of uid 9999: =who:iain:9999:",
             "users/cdb names vpopmail, who is no mailbox and no system user of uid 4711: =vp:vpopmail:4711:",
         ],
@@ -284,26 +290,68 @@ fn missing_users(ground: &Ground) -> Outcome {
     equal("users", refused, wanted)
 }
 
+/// `user` is the catch-all of the other mode, as SQL has it.
 fn catch_all(ground: &Ground, user: &str, what: &str, help: &str) -> Outcome {
     let qmail = ground.qmail("qmail")?;
     let row = |host: &str, user: &str| {
         ground.site.sql(&format!(
-            "INSERT INTO virtual (username, ext, virtual_username, virtual_host) VALUES ('bob','','{user}','{host}')"
+            "INSERT INTO `virtual` (username, ext, virtual_username, virtual_host) VALUES ('bob','',{user},{host})"
         ))
     };
-    ground.site.sql("DELETE FROM virtual WHERE virtual_username = ''")?;
+    // Some sites' columns take NULL.
+    for statement in [
+        "DELETE FROM `virtual` WHERE virtual_username = ''",
+        "CREATE TABLE other AS SELECT * FROM `virtual`",
+        "DROP TABLE `virtual`",
+        "CREATE TABLE `virtual` (username varchar(32), ext varchar(255), virtual_username varchar(32), \
+         virtual_host varchar(255))",
+        "INSERT INTO `virtual` SELECT username, ext, virtual_username, virtual_host FROM other",
+    ] {
+        ground.site.sql(statement)?;
+    }
     // With both rows whoever is meant is found.
-    for user in ["", "%"] {
-        row("both.test", user)?;
+    for user in ["''", "'%'"] {
+        row("'both.test'", user)?;
     }
     qmail.install(&["--dry-run"])?.exits(0)?;
-    row("A.test", user)?;
-    row("z.test", user)?;
+    row("'A.test'", user)?;
+    row("'z.test'", user)?;
+    row("NULL", "'%'")?;
+    row("NULL", "''")?;
+    if user == "''" {
+        row("'null.test'", "NULL")?;
+        row("'many.test'", "''")?;
+        row("'many.test'", "'%%'")?;
+    } else {
+        row("'null.test'", "'%'")?;
+        row("'many.test'", "'%'")?;
+        row("'Many.test'", "NULL")?;
+    }
     let refused = qmail.install(&["--json"])?.exits(1)?;
     let texts = texts(&refused, "refused")?;
     equal("number", texts.len(), 1)?;
-    ensure(texts[0].contains(what) && texts[0].contains("a.test and 1 more"), format!("{texts:?}"))?;
+    ensure(texts[0].contains(what) && texts[0].contains("a.test and 2 more hosts"), format!("{texts:?}"))?;
     let json = refused.json()?;
     let said = json["refused"][0]["help"].as_str().ok_or("no help")?;
-    ensure(said.contains(help), said)
+    let statement = said.find("update ").and_then(|at| said.get(at..)).ok_or(said)?;
+    ensure(statement.starts_with(help), said)?;
+    // It mends exactly that: nothing has two catch-alls of one form now.
+    ground.site.sql(statement)?;
+    qmail.install(&["--dry-run"])?.exits(0)?;
+    let linted = qmail.run_below(&[], "lint", &["--no-homes", "--json"])?;
+    let linted = linted.json()?;
+    for rule in ["V2", "V3"] {
+        for severity in ["error", "warning"] {
+            equal(rule, linted["counts"][rule][severity].as_u64(), None)?;
+        }
+    }
+    Ok(())
+}
+
+fn terminal(ground: &Ground) -> Outcome {
+    let qmail = ground.qmail("qmail")?;
+    assign(&qmail, &["=sys:\x1b[2Jno\nbody:4711", "=iain-\x1b[2J:games:5"])?;
+    let run = qmail.install(&[])?.exits(0)?;
+    ensure(run.out.contains("4711") && run.out.contains(":games:5:"), format!("{run:?}"))?;
+    ensure(!run.out.contains('\x1b') && !run.out.contains("no\nbody"), format!("{run:?}"))
 }

@@ -1,14 +1,15 @@
 //! What is wrong between the tables, and beside qmail's control files.
 
-use super::world::{World, on_each};
+use super::world::{Case, World, on_each};
 use libtest_mimic::{Failed, Trial};
 use qmail_lookup_tests::check::{Outcome, ensure, equal};
 use std::path::Path;
 
 pub(super) fn trials() -> Vec<Trial> {
-    let cases: [(&str, fn(&World) -> Outcome); 11] = [
+    let cases: [Case; 12] = [
         ("a_forward_to_nobody_here_is_dangling", forwards),
         ("a_virtual_row_without_an_owner_is_dangling", owners),
+        ("each_virtual_row_is_judged_by_its_own_owner", alone),
         ("alias_rows_of_nobody_are_never_read", unread),
         ("owners_of_lists_have_lists", lists),
         ("the_senders_of_a_list_at_a_virtual_host_come_back", senders),
@@ -79,6 +80,20 @@ fn owners(world: &World) -> Outcome {
     world.virtuals(&[["gone", "", "sales-%", "like.test"]])?;
     let found = world.found(DANGLING, &[("QMAIL_LOOKUP_RULES__VIRTUAL_PATTERNS", "like")])?;
     ensure(found.contains(&"error dangling virtual sales-%@like.test".to_owned()), format!("{found:?}"))
+}
+
+fn alone(world: &World) -> Outcome {
+    super::rows::loosen(world)?;
+    world
+        .sql("INSERT INTO mailbox (username, uid, gid, home) VALUES ('iain', '20001', '20001', '/nonexistent/iain')")?;
+    // Another row is for some of those whom the pattern fits.
+    world.virtuals(&[["gone", "", "a%", "bar.com"], ["iain", "", "ax", "bar.com"], ["iain", "", "%", "bar.com"]])?;
+    let like = [("QMAIL_LOOKUP_RULES__VIRTUAL_PATTERNS", "like")];
+    equal("pattern", world.found(DANGLING, &like)?, ["error dangling virtual a%@bar.com"])?;
+    // Twice the same is told once.
+    world.virtuals(&[["gone", "", "x", "foo.com"], ["GONE", "", "X", "foo.com"], ["gone", "", "x", "foo.com"]])?;
+    let want = ["error dangling virtual a%@bar.com", "error dangling virtual x@foo.com"];
+    equal("rows", world.found(DANGLING, &like)?, want)
 }
 
 fn unread(world: &World) -> Outcome {
@@ -209,7 +224,7 @@ fn hosts(world: &World) -> Outcome {
     world.control("rcpthosts", "mail.test\n")?;
     world.control("virtualdomains", "his.test:bob\nours.test:=ours.test=\n.com:bob\n")?;
     let local = ["warning V1 virtual @his.test", "warning V1 virtual @mail.test"];
-    let (bar, file) = ("warning R1 virtual @bar.com", "warning R1 virtual @file.test");
+    let (bar, file) = ("note R1 virtual @bar.com", "note R1 virtual @file.test");
     let hosts = || -> Result<Vec<String>, Failed> {
         let mut found = world.found(&["R1", "V1"], &[])?;
         found.retain(|line| line.contains(" virtual "));
@@ -248,6 +263,14 @@ fn assigned(world: &World) -> Outcome {
     ];
     write_cdb(&world.path("q/users/cdb"), &lines)?;
     world.finds(rules, &["warning assigned mailbox bob"])?;
+    write_cdb(&world.path("q/users/cdb"), &[("=iain-list", "games", 5), ("+iain-own-", "iain", 20001)])?;
+    world.finds(rules, &["warning assigned mailbox iain"])?;
+    write_cdb(&world.path("q/users/cdb"), &[("+=", "games", 5)])?;
+    world.sql(
+        "INSERT INTO `virtual` (username, ext, virtual_username, virtual_host) VALUES ('iain', '', '', 'taken.test')",
+    )?;
+    let found = world.found(rules, &[])?;
+    ensure(found.len() == 1 && found[0].starts_with("warning assigned virtual "), format!("{found:?}"))?;
     write_cdb(&world.path("q/users/cdb"), &[("+", "alias", 64010)])?;
     world.finds(rules, &["error assigned mailbox "])?;
     std::fs::write(world.path("q/users/cdb"), "not a database")?;

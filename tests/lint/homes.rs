@@ -14,6 +14,8 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("lint::homes::each_fault_of_a_home_is_named_and_its_command_mends_it", faults),
         trial("lint::homes::a_home_in_order_is_no_finding_and_others_are_not_looked_at", fine),
         trial("lint::homes::a_file_on_the_way_or_a_loop_of_links_is_told", odd),
+        trial("lint::homes::no_command_gives_away_or_opens_what_is_not_the_mailboxs", foreign),
+        trial("lint::homes::homes_that_are_all_missing_are_no_reason_to_make_them", unmounted),
         trial("lint::homes::what_the_settings_give_to_the_alias_user_is_a_warning", policy),
     ]
 }
@@ -125,4 +127,63 @@ fn policy() -> Outcome {
     chown(world.path("homes/other"), Some(20_103), None)?;
     let alias = [("QMAIL_LOOKUP_RULES__HOME_MISSING", "alias"), ("QMAIL_LOOKUP_RULES__HOME_MISMATCH", "alias")];
     equal("findings", found(&world, &alias)?.0, ["warning missing", "warning other"])
+}
+
+/// The findings about homes: key, kind of repair, repair.
+fn repairs(world: &World) -> Result<Vec<[String; 3]>, Failed> {
+    let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    let all = world.findings(&[], &[])?;
+    let of = all.iter().filter(|finding| finding["rule"] == "G3");
+    Ok(of.map(|finding| ["key", "repair_kind", "repair"].map(|name| text(&finding[name]))).collect())
+}
+
+fn foreign() -> Outcome {
+    let world = world()?;
+    let place = |name: &str| world.path("homes").join(name);
+    // A link in the place of a home: to a file of the system's, to another's home, to something closed.
+    for (name, uid, target) in [
+        ("shadow", 20_101, Path::new("/etc/shadow").to_owned()),
+        ("others", 20_102, place("victim")),
+        ("deep", 20_103, world.path("closed/in")),
+    ] {
+        mailbox(&world, name, uid)?;
+        symlink(target, place(name))?;
+    }
+    home(&world, "victim", 20_104, 0o700)?;
+    std::fs::create_dir_all(world.path("closed/in"))?;
+    chown(world.path("closed/in"), Some(20_103), Some(20_103))?;
+    std::fs::set_permissions(world.path("closed"), Permissions::from_mode(0o700))?;
+    // A home that the row only says to be one.
+    let columns = "mailbox (username, uid, gid, home)";
+    world.sql(&format!("INSERT INTO {columns} VALUES ('etc', '20105', '20105', '/etc')"))?;
+    world.sql(&format!("INSERT INTO {columns} VALUES ('passwd', '20106', '20106', '/etc/passwd')"))?;
+    // Names that show as others.
+    home(&world, "\u{202e}nigol", 20_107, 0o707)?;
+    world.sql("UPDATE mailbox SET username='login' WHERE uid='20107'")?;
+    let found = repairs(&world)?;
+    equal("findings", found.len(), 6)?;
+    for [key, kind, repair] in &found {
+        ensure(kind == "words", format!("{key}: {repair}"))?;
+        let is_link = ["shadow", "others", "deep"].contains(&key.as_str());
+        ensure(is_link == repair.contains("is a link to"), format!("{key}: {repair}"))?;
+        ensure(repair.is_ascii(), repair.clone())?;
+    }
+    Ok(())
+}
+
+fn unmounted() -> Outcome {
+    let world = world()?;
+    mailbox(&world, "iain", 20_101)?;
+    let command =
+        |world: &World| Ok::<_, Failed>(repairs(world)?.into_iter().map(|[_, kind, _]| kind).collect::<Vec<_>>());
+    equal("one", command(&world)?, vec!["command".to_owned()])?;
+    mailbox(&world, "bob", 20_102)?;
+    equal("all", command(&world)?, vec!["words".to_owned(); 2])?;
+    ensure(repairs(&world)?[0][2].contains("mounted?"), "the reason is not told")?;
+    home(&world, "carol", 20_103, 0o700)?;
+    equal("not all", command(&world)?, vec!["command".to_owned(); 2])?;
+    // The folder of the homes itself is not there.
+    mailbox(&world, "gone/dave", 20_104)?;
+    let of_dave = repairs(&world)?.into_iter().find(|[key, ..]| key == "gone/dave").ok_or("not found")?;
+    ensure(of_dave[1] == "words" && of_dave[2].contains("mounted?"), format!("{of_dave:?}"))
 }

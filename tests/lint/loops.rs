@@ -1,12 +1,12 @@
 //! Loops of aliases.
 
-use super::world::{World, on_each};
+use super::world::{Case, World, on_each};
 use libtest_mimic::{Failed, Trial};
 use qmail_lookup_tests::check::{Outcome, ensure, equal};
 use std::os::unix::fs::MetadataExt;
 
 pub(super) fn trials() -> Vec<Trial> {
-    let cases: [(&str, fn(&World) -> Outcome); 9] = [
+    let cases: [Case; 10] = [
         ("a_forward_to_oneself_is_a_loop_of_one", oneself),
         ("a_loop_is_told_once_with_its_whole_way", whole_way),
         ("a_diamond_and_a_chain_of_a_thousand_are_no_loops", diamond_and_chain),
@@ -15,6 +15,7 @@ pub(super) fn trials() -> Vec<Trial> {
         ("a_loop_leads_through_the_alias_catch_all_of_a_mailbox", through_alias_catch_all),
         ("a_loop_leads_through_magic_forwarding_only_if_that_is_on", through_magic),
         ("a_loop_of_a_thousand_addresses_is_one_loop", long_loop),
+        ("a_list_that_is_too_long_is_told_once_however_many_forward_to_it", long_list),
         ("rows_of_system_users_and_of_the_alias_user_can_loop", system_users),
     ];
     cases.into_iter().flat_map(|(name, case)| on_each(&format!("loops::{name}"), case)).collect()
@@ -99,6 +100,30 @@ fn long_loop(world: &World) -> Outcome {
     let ways = ways(world, &[])?;
     equal("loops", ways.len(), 1)?;
     equal("addresses", ways[0].split(" -> ").count(), 1002)
+}
+
+fn long_list(world: &World) -> Outcome {
+    let members: Vec<String> =
+        (0..12_000).map(|n| format!("('iain', 'list', 'member{n}', 'elsewhere.example')")).collect();
+    let columns = "alias (username, alias, alias_username, alias_host)";
+    for members in members.chunks(2000) {
+        world.sql(&format!("INSERT INTO {columns} VALUES {}", members.join(",")))?;
+    }
+    // Straight, and by a way of their own.
+    for n in 0..8 {
+        world.aliases(&[
+            ["bob", &format!("to{n}"), "iain-list", "mail.test"],
+            ["bob", &format!("via{n}"), &format!("bob-to{n}"), "mail.test"],
+        ])?;
+    }
+    let whys = whys(world, &[])?;
+    let is_it = |why: &String| why.contains("more than 10000 addresses");
+    ensure(whys.len() <= 1 && whys.iter().all(is_it), format!("{whys:#?}"))?;
+    // What its last member does is seen all the same.
+    world.aliases(&[["iain", "list", "zlast", "virtual.test"]])?;
+    world.virtuals(&[["iain", "list", "zlast", "virtual.test"]])?;
+    let ways = ways(world, &[])?;
+    ensure(ways.iter().any(|way| way.contains("zlast@virtual.test -> ")), format!("{ways:#?}"))
 }
 
 fn two_loops(world: &World) -> Outcome {

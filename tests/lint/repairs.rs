@@ -6,8 +6,11 @@ use libtest_mimic::{Failed, Trial};
 use qmail_lookup_tests::check::{Outcome, ensure, equal};
 
 pub(super) fn trials() -> Vec<Trial> {
-    let cases: [Case; 2] =
-        [("each_printed_statement_repairs_its_own_row", own_rows), ("no_value_of_a_row_is_syntax", hostile)];
+    let cases: [Case; 3] = [
+        ("each_printed_statement_repairs_its_own_row", own_rows),
+        ("no_value_of_a_row_is_syntax", hostile),
+        ("no_value_of_a_row_is_run_by_a_shell", shell),
+    ];
     cases.into_iter().flat_map(|(name, case)| on_each(&format!("repairs::{name}"), case)).collect()
 }
 
@@ -47,8 +50,8 @@ fn own_rows(world: &World) -> Outcome {
     ))?;
     world.sql(
         "INSERT INTO alias VALUES ('iain','blank','',''), ('iain','blank2',NULL,NULL), ('iain','blank2','a','b.org'),
-           ('iain','line','|prog',''), ('iain','twice','a','b.org'), ('iain','twice','a','b.org'),
-           ('iain','twice','A','b.org'), ('iain','twice','a','b.org '), ('bob',NULL,'',NULL), ('bob','x','.','/Maildir/')",
+           ('iain','line','|prog',''), ('iain','twice','A','b.org'), ('iain','twice','a','b.org'),
+           ('iain','twice','a','b.org'), ('iain','twice','a','b.org '), ('bob',NULL,'',NULL), ('bob','x','.','/Maildir/')",
     )?;
     world.sql(
         "INSERT INTO `virtual` VALUES ('iain','@','%','bar.com'), ('iain','@','x','bar.com'), ('iain','','x','foo.com '),
@@ -65,6 +68,7 @@ fn own_rows(world: &World) -> Outcome {
         ("alias", "alias='blank2'", 1),
         ("alias", "alias='line' AND alias_username='|' AND alias_host='prog'", 1),
         ("alias", "alias='twice'", 3),
+        ("alias", "hex(alias_username)='41'", 1),
         ("alias", "username='bob' AND alias IS NULL AND alias_username='.'", 1),
         ("alias", "1=1", 8),
         ("virtual", "virtual_host='bar.com' AND virtual_username=''", 1),
@@ -98,4 +102,20 @@ fn hostile(world: &World) -> Outcome {
         equal(&condition, world.count("alias", &condition)?, count)?;
     }
     equal("owner", world.count("virtual", &format!("username={nasty} AND ext={nasty} AND virtual_host='foo.com'"))?, 1)
+}
+
+fn shell(world: &World) -> Outcome {
+    loosen(world)?;
+    let marker = world.path("run");
+    let value = format!("$(touch {0})`touch {0}`", marker.display());
+    world.sql(&format!("INSERT INTO alias VALUES ('{value}','k','',''), ('iain','{value}',NULL,NULL)"))?;
+    for statement in statements(world)? {
+        // As between the quotes of `mysql -e "..."`.
+        let done =
+            std::process::Command::new("/bin/sh").args(["-c", &format!("printf %s \"{statement}\"")]).output()?;
+        equal("unchanged", String::from_utf8_lossy(&done.stdout).into_owned(), statement)?;
+    }
+    ensure(!marker.exists(), "a value was run")?;
+    repair(world, 2)?;
+    equal("repaired", world.count("alias", "alias_username='.' AND alias_host='/Maildir/'")?, 2)
 }

@@ -5,7 +5,7 @@ use libtest_mimic::Trial;
 use qmail_lookup_tests::check::{Outcome, ensure, equal};
 
 pub(super) fn trials() -> Vec<Trial> {
-    let cases: [Case; 9] = [
+    let cases: [Case; 11] = [
         ("the_faqs_own_rows_are_clean", clean),
         ("names_that_nobody_can_ask_for_are_errors", names),
         ("rows_that_may_not_be_used_are_errors", unusable),
@@ -14,6 +14,8 @@ pub(super) fn trials() -> Vec<Trial> {
         ("alias_rows_that_are_no_instruction_are_errors", instructions),
         ("paths_out_of_the_home_are_errors_if_they_are_refused", paths),
         ("catch_alls_of_the_other_mode_are_errors", modes),
+        ("patterns_that_plain_mode_does_not_read_are_a_warning", unread_patterns),
+        ("a_store_without_any_mailbox_is_an_error", empty),
         ("hosts_that_are_none_are_named", hosts),
     ];
     cases.into_iter().flat_map(|(name, case)| on_each(&format!("rows::{name}"), case)).collect()
@@ -118,7 +120,11 @@ fn suspended(world: &World) -> Outcome {
     let why: Vec<_> = found.iter().filter(|f| f["rule"] == "P3").filter_map(|f| f["why"].as_str()).collect();
     ensure(why.len() == 3, format!("{why:?}"))?;
     ensure(why[0].starts_with("1 user (u0): locked out by the value '0'"), format!("{why:?}"))?;
-    ensure(why[2].starts_with("2 users (uno for instance): locked out by the value 'no'"), format!("{why:?}"))
+    ensure(why[2].starts_with("2 users (uno for instance): locked out by the value 'no'"), format!("{why:?}"))?;
+    // Two columns exchanged.
+    mailboxes(world, &["('x','20001','20001','/h','N','Password','hunter2')"])?;
+    let done = world.lint(&["--no-homes"], &[])?.exits(1)?.says("a value of 7 bytes")?;
+    ensure(!done.out.contains("hunter2"), done.out.clone())
 }
 
 fn passwords(world: &World) -> Outcome {
@@ -230,6 +236,24 @@ fn modes(world: &World) -> Outcome {
         }
     }
     equal("magic", world.found(&["V6"], &[])?, ["warning V6 virtual x@magic.com"])
+}
+
+fn unread_patterns(world: &World) -> Outcome {
+    world.virtuals(&[
+        ["iain", "", "sales-%", "bar.com"],
+        ["iain", "", "x%", "bar.com"],
+        ["iain", "", "a", "bar.com"],
+    ])?;
+    world.finds(&["V2"], &["warning V2 virtual sales-%@bar.com"])?;
+    let like = [("QMAIL_LOOKUP_RULES__VIRTUAL_PATTERNS", "like")];
+    equal("with patterns", world.found(&["V2"], &like)?, [""; 0])
+}
+
+fn empty(world: &World) -> Outcome {
+    world.sql("DELETE FROM mailbox")?;
+    let done = world.lint(&["--no-homes"], &[])?.exits(1)?;
+    done.says("error   K4 mailbox: there is no mailbox at all")?;
+    Ok(())
 }
 
 fn hosts(world: &World) -> Outcome {

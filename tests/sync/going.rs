@@ -1,15 +1,16 @@
 //! How hosts go, and when nothing is written at all.
 
-use super::ground::{Ground, Tree, list, net, on_both, on_sqlite};
+use super::ground::{Ground, Tree, list, net, on_all, on_both, on_sqlite};
 use libtest_mimic::Trial;
 use qmail_lookup_tests::check::{Outcome, ensure, equal};
 
 pub(super) fn trials() -> Vec<Trial> {
     let both = [
-        on_both("going::a_host_leaves_rcpthosts_first", "", in_two_looks),
+        on_all("going::a_host_leaves_rcpthosts_first", "", in_two_looks),
         on_both("going::a_store_that_is_down_or_empty_changes_nothing", "", no_store),
     ];
     let one = vec![
+        on_sqlite("going::a_host_that_the_administrator_accepts_stays_routed", "[sync]\nwildcards = true", accepted),
         on_sqlite("going::the_queue_keeps_a_line_for_a_while", "[sync]\nremoved_grace = \"1h\"", queued),
         on_sqlite("going::more_than_the_limits_need_a_yes", "[sync]\ngrow = 10", limits),
         on_sqlite("going::two_runs_do_not_meet", "", two),
@@ -18,7 +19,7 @@ pub(super) fn trials() -> Vec<Trial> {
 }
 
 fn in_two_looks(ground: &Ground) -> Outcome {
-    let before = ground.tree(&["lock", "sync.json"])?;
+    let before = ground.tree(&[])?;
     ground.add(&["a.test", "b.test"])?;
     ground.in_step()?;
     ground.remove(b"a.test")?;
@@ -53,7 +54,37 @@ fn in_two_looks(ground: &Ground) -> Outcome {
         ground.sync(&["--no-hup"])?.exits(0)?;
     }
     let contents = |tree: Tree| tree.into_iter().map(|(path, (content, _))| (path, content)).collect::<Vec<_>>();
-    equal("as it was", contents(ground.tree(&["lock", "sync.json"])?), contents(before))
+    let ours = ["lock", "sync.json", "virtualdomains.before", "rcpthosts.before"];
+    equal("as it was", contents(ground.tree(&ours)?), contents(before))
+}
+
+fn accepted(ground: &Ground) -> Outcome {
+    std::fs::write(ground.control("rcpthosts"), "mail.test\na.test\n.b.test\nx.c.test\n")?;
+    for host in ["a.test", "x.b.test", ".c.test", "d.test"] {
+        ground.add_virtual(host.as_bytes())?;
+    }
+    ground.in_step()?;
+    for host in ["a.test", "x.b.test", ".c.test"] {
+        ground.remove(host.as_bytes())?;
+    }
+    for _ in 0..4 {
+        let report = ground.json(&["--no-hup"], 1)?;
+        let alarms = list(&report, "alarms", "");
+        for line in ["a.test", ".b.test", "x.c.test"] {
+            let named =
+                alarms.iter().filter(|alarm| alarm.contains(&format!("the line `{line}` of control/rcpthosts")));
+            equal(line, named.count(), 1)?;
+        }
+        ground.age(301)?;
+    }
+    equal("routed", ground.block("virtualdomains"), [".c.test", "a.test", "d.test", "x.b.test"])?;
+    std::fs::write(ground.control("rcpthosts"), "mail.test\n")?;
+    for _ in 0..2 {
+        ground.sync(&["--no-hup"])?.exits(0)?;
+        ground.age(301)?;
+    }
+    ground.sync(&["--no-hup"])?.exits(0)?;
+    equal("routed", ground.block("virtualdomains"), ["d.test"])
 }
 
 fn queued(ground: &Ground) -> Outcome {
@@ -106,8 +137,19 @@ fn limits(ground: &Ground) -> Outcome {
     ground.add(&hosts.iter().map(String::as_str).collect::<Vec<_>>())?;
     let before = ground.tree(&["lock"])?;
     let refused = ground.sync(&["--no-hup"])?.exits(111)?;
-    refused.complains(&["30 hosts would come to control/virtualdomains, more than 10 (sync.grow)", "--yes"])?;
-    equal("nothing", ground.tree(&["lock"])?, before)?;
+    let refused =
+        refused.complains(&["30 hosts would come to control/virtualdomains, more than 10 (sync.grow)", "--yes"])?;
+    refused.says("note: --yes would add to virtualdomains: h00.test, h01.test, ")?.says(" and 20 more (--dry-run")?;
+    equal("nothing", ground.tree(&["lock"])?, before.clone())?;
+    ground.sync(&["--dry-run"])?.exits(111)?.says("would be added: h29.test to rcpthosts\n")?;
+    // What is worse than all that is not hidden.
+    let rcpthosts = ground.text("rcpthosts");
+    std::fs::remove_file(ground.control("rcpthosts"))?;
+    for option in ["--no-hup", "--dry-run"] {
+        ground.sync(&[option])?.exits(111)?.says("ALARM: there is no control/rcpthosts: ")?.says("it would be made")?;
+    }
+    ensure(!ground.control("rcpthosts").exists(), "it was made")?;
+    std::fs::write(ground.control("rcpthosts"), rcpthosts)?;
     ground.sync(&["--no-hup", "--yes"])?.exits(0)?;
     let before = ground.tree(&[])?;
     for host in &hosts[..7] {

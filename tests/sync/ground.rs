@@ -4,13 +4,17 @@
 use super::send::Send;
 use crate::cli::Run;
 use libtest_mimic::{Failed, Trial};
+use qmail_lookup_core::TableRow;
 use qmail_lookup_tests::check::{Outcome, ensure, equal};
-use qmail_lookup_tests::site::{self, Site, program};
+use qmail_lookup_tests::server::slapd;
+use qmail_lookup_tests::site::{self, Site, host_row, program, virtual_row};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::fs::{File, FileTimes};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 /// What control/virtualdomains holds; without an end of line.
 pub(super) const VIRTUALDOMAINS: &str = "# mine\nown.test:bob";
@@ -22,11 +26,24 @@ pub(super) const RCPTHOSTS: &str = "mail.test\n# mine\n";
 pub(super) enum Store {
     Sqlite,
     MariaDb,
+    Slapd,
 }
 
 /// A trial on each store; `more` goes into the configuration.
 pub(super) fn on_both(name: &str, more: &'static str, run: fn(&Ground) -> Outcome) -> Vec<Trial> {
     vec![on(Store::Sqlite, name, more, run), on(Store::MariaDb, name, more, run)]
+}
+
+/// A trial on each of them, and on slapd where there is one.
+pub(super) fn on_all(name: &str, more: &'static str, run: fn(&Ground) -> Outcome) -> Vec<Trial> {
+    let mut trials = on_both(name, more, run);
+    trials.extend(slapd::missing().is_none().then(|| on(Store::Slapd, name, more, run)));
+    trials
+}
+
+/// A trial on MariaDB.
+pub(super) fn on_mariadb(name: &str, more: &'static str, run: fn(&Ground) -> Outcome) -> Trial {
+    on(Store::MariaDb, name, more, run)
 }
 
 /// A trial on SQLite.
@@ -35,7 +52,11 @@ pub(super) fn on_sqlite(name: &str, more: &'static str, run: fn(&Ground) -> Outc
 }
 
 fn on(store: Store, name: &str, more: &'static str, run: fn(&Ground) -> Outcome) -> Trial {
-    let end = if store == Store::MariaDb { "::mariadb" } else { "" };
+    let end = match store {
+        Store::Sqlite => "",
+        Store::MariaDb => "::mariadb",
+        Store::Slapd => "::ldap",
+    };
     site::trial(&format!("sync::{name}{end}"), move || run(&Ground::new(store, more)?))
 }
 
@@ -53,9 +74,19 @@ impl Ground {
         let site = match store {
             Store::Sqlite => Site::sqlite(more)?,
             Store::MariaDb => Site::mariadb(more)?,
+            Store::Slapd => Site::ldap(more)?,
         };
         let ground = Self { site, store };
-        ground.sql("DELETE FROM `virtual`; DELETE FROM rcpthosts")?;
+        if store == Store::Slapd {
+            let virtuals = [("", "virtual.com", "virtual", "@"), ("sales", "bar.com", "iain", "work")];
+            let more = [("iain", "bar.com", "iain", ""), ("info", "bar.com", "nobody-here", "")];
+            let virtuals =
+                virtuals.iter().chain(&more).map(|(user, host, owner, ext)| virtual_row(user, host, owner, ext));
+            let hosts = ["virtual.com", "bar.com", ".wild.test"].map(host_row);
+            virtuals.chain(hosts).try_for_each(|row| ground.site.remove(&row))?;
+        } else {
+            ground.sql("DELETE FROM `virtual`; DELETE FROM rcpthosts")?;
+        }
         for folder in ["alias", "queue", "queue/todo", "queue/local"] {
             std::fs::create_dir(ground.home().join(folder))?;
         }
@@ -89,6 +120,9 @@ impl Ground {
 
     /// Puts a host into table virtual, bytes as they are.
     pub(super) fn add_virtual(&self, host: &[u8]) -> Outcome {
+        if self.store == Store::Slapd {
+            return self.site.add(&rows_of(host));
+        }
         let host = self.literal(host);
         self.sql(&format!(
             "INSERT INTO `virtual` (username, ext, virtual_username, virtual_host) VALUES ('iain', '', 'iain', {host}), \
@@ -98,6 +132,9 @@ impl Ground {
 
     /// Puts a host into table rcpthosts.
     pub(super) fn add_accepted(&self, host: &[u8]) -> Outcome {
+        if self.store == Store::Slapd {
+            return self.site.add(&[host_row(&String::from_utf8_lossy(host))]);
+        }
         self.sql(&format!("INSERT INTO rcpthosts (host) VALUES ({})", self.literal(host)))
     }
 
@@ -112,6 +149,10 @@ impl Ground {
 
     /// Out of both.
     pub(super) fn remove(&self, host: &[u8]) -> Outcome {
+        if self.store == Store::Slapd {
+            let row = host_row(&String::from_utf8_lossy(host));
+            return rows_of(host).iter().chain([&row]).try_for_each(|row| self.site.remove(row));
+        }
         let host = self.literal(host);
         self.sql(&format!(
             "DELETE FROM `virtual` WHERE virtual_host = {host}; DELETE FROM rcpthosts WHERE host = {host}"
@@ -124,11 +165,30 @@ impl Ground {
     }
 
     pub(super) fn start_send(&self) -> Result<Send, Failed> {
-        Send::start(&self.home())
+        self.start_send_in("queue")
     }
 
-    /// `sync` with these options, ready to be run.
+    /// The same in another folder of qmail's home.
+    pub(super) fn start_send_in(&self, folder: &str) -> Result<Send, Failed> {
+        Send::start(&self.home(), folder)
+    }
+
+    /// Lets a while go by since the control files were changed, so that nobody waits for who may be writing them.
+    pub(super) fn settle(&self) -> Outcome {
+        for entry in std::fs::read_dir(self.home().join("control"))? {
+            let path = entry?.path();
+            let changed = path.metadata()?.modified()?;
+            if changed.elapsed().is_ok_and(|since| since < Duration::from_secs(5)) {
+                let times = FileTimes::new().set_modified(changed - Duration::from_secs(10));
+                File::options().write(true).open(path)?.set_times(times)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// `sync` with these options, ready to be run on control files that have settled.
     pub(super) fn command(&self, wrapper: &[&str], options: &[&str]) -> Result<Command, Failed> {
+        self.settle()?;
         let mut words = wrapper.iter().map(|word| (*word).into()).chain([program("qmail-lookup")?.into_os_string()]);
         let mut command = Command::new(words.next().unwrap_or_default());
         command.args(words).arg("--config").arg(self.site.config()).arg("sync").args(options);
@@ -193,6 +253,12 @@ impl Ground {
     pub(super) fn queue(&self, number: u32, recipient: &str) -> Outcome {
         Ok(std::fs::write(self.home().join(format!("queue/local/{number}")), format!("T{recipient}\0"))?)
     }
+}
+
+/// The rows of table virtual that a host is given.
+fn rows_of(host: &[u8]) -> [TableRow; 2] {
+    let host = String::from_utf8_lossy(host);
+    [virtual_row("iain", &host, "iain", ""), virtual_row("sales", &host, "iain", "x")]
 }
 
 fn walk(folder: &Path, found: &mut Tree) -> Outcome {

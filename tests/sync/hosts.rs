@@ -1,8 +1,10 @@
 //! Which hosts are written.
 
-use super::ground::{Ground, Store, list, net, on_both, on_sqlite};
+use super::ground::{Ground, Store, list, net, on_both, on_mariadb, on_sqlite};
+use super::send::wait_for;
 use libtest_mimic::Trial;
 use qmail_lookup_tests::check::{Outcome, ensure, equal};
+use qmail_lookup_tests::server::mariadb::{query, run};
 
 pub(super) fn trials() -> Vec<Trial> {
     let both = [
@@ -20,6 +22,16 @@ pub(super) fn trials() -> Vec<Trial> {
         ),
         on_sqlite("hosts::denied_are_refused", "[sync]\ndeny = [\".bad.test\", \"worse.test\"]", denied),
         on_sqlite("hosts::wildcards_count_if_asked_for", "[sync]\nwildcards = true", wildcards),
+        on_sqlite(
+            "hosts::in_the_block_are_kept_whatever_comes_to_a_control_file",
+            "[sync]\nwildcards = true\n[rules]\nrcpthosts_only = \"relay\"",
+            kept,
+        ),
+        on_mariadb(
+            "hosts::that_come_to_both_tables_meanwhile_are_not_relayed",
+            "[rules]\nrcpthosts_only = \"relay\"",
+            meanwhile,
+        ),
     ];
     both.into_iter().flatten().chain(one).collect()
 }
@@ -63,9 +75,7 @@ fn hostile(ground: &Ground) -> Outcome {
         ground.add_accepted(host)?;
         let report = ground.json(&["--no-hup"], 1)?;
         let tables = list(&report, "refused", "table");
-        // A long name is no virtual host; what it is in table rcpthosts nobody has decided.
-        let want: &[&str] = if *host == long { &["virtual"] } else { &["virtual", "rcpthosts"] };
-        equal(&format!("{host:?} {report}"), tables, want)?;
+        equal(&format!("{host:?} {report}"), tables, ["virtual", "rcpthosts"])?;
         ensure(ground.tree(&[])? == before, format!("{host:?} has changed something"))?;
         ground.remove(host)?;
     }
@@ -93,6 +103,46 @@ fn known(ground: &Ground) -> Outcome {
         net(ground)?,
         [".qmail-=good:test=-default", ".qmail-=own:test=-default", ".qmail-=relay:test=-default"],
     )
+}
+
+fn kept(ground: &Ground) -> Outcome {
+    ground.add(&[".wild.test", "b.test"])?;
+    ground.in_step()?;
+    let before = ground.tree(&["sync.json"])?;
+    std::fs::write(ground.control("smtproutes"), "printer.wild.test:10.0.0.5\nb.test:10.0.0.6\n")?;
+    for _ in 0..3 {
+        let report = ground.json(&["--no-hup"], 1)?;
+        let alarms = list(&report, "alarms", "");
+        ensure(alarms.iter().any(|alarm| alarm.starts_with(".wild.test stays in control/virtualdomains")), &alarms[0])?;
+        equal("alarms", alarms.len(), 2)?;
+        ground.age(301)?;
+    }
+    equal("as it was", ground.tree(&["sync.json", "smtproutes"])?, before)?;
+    // One that was never there is refused in both tables, not relayed.
+    ground.add(&[".more.test"])?;
+    std::fs::write(ground.control("smtproutes"), "printer.more.test:10.0.0.5\n")?;
+    let report = ground.json(&["--no-hup"], 1)?;
+    equal("refused", list(&report, "refused", "table"), ["virtual", "rcpthosts"])?;
+    equal("accepted", ground.block("rcpthosts"), [".wild.test", "b.test"])
+}
+
+/// Both rows come while sync is between the two tables, or before the first.
+fn meanwhile(ground: &Ground) -> Outcome {
+    ground.add(&["b.test"])?;
+    ground.in_step()?;
+    let server = ground.site.mariadb.as_ref().ok_or("no MariaDB")?;
+    let mut holder = server.connect()?;
+    run(&mut holder, "USE qmail; LOCK TABLES rcpthosts WRITE")?;
+    let sync = ground.command(&[], &["--no-hup"])?.spawn()?;
+    let waiting = "SELECT id FROM information_schema.processlist WHERE state LIKE 'Waiting for table%'";
+    let mut other = server.connect()?;
+    wait_for(|| query(&mut other, waiting).is_ok_and(|rows| !rows.is_empty()))?;
+    ground.add_virtual(b"y.test")?;
+    run(&mut holder, "INSERT INTO rcpthosts (host) VALUES ('y.test'); UNLOCK TABLES")?;
+    let done = sync.wait_with_output()?;
+    equal(&String::from_utf8_lossy(&done.stderr), done.status.code(), Some(0))?;
+    equal("accepted", ground.block("rcpthosts"), ["b.test", "y.test"])?;
+    equal("routed", ground.block("virtualdomains"), ["b.test", "y.test"])
 }
 
 fn undecided(ground: &Ground) -> Outcome {

@@ -14,6 +14,7 @@ pub(super) fn trials() -> Vec<Trial> {
     vec![
         on_sqlite("killed::at_any_step_while_hosts_come_the_next_run_goes_on", "", coming),
         on_sqlite("killed::at_any_step_while_hosts_move_none_is_lost", "", moving),
+        on_sqlite("killed::at_any_step_while_one_of_many_hosts_goes_the_next_run_goes_on", "", leaving_many),
         on_sqlite("killed::at_any_step_while_hosts_go_the_next_run_goes_on", "", leaving),
     ]
 }
@@ -145,6 +146,34 @@ fn moving(ground: &Ground) -> Outcome {
             equal(what, ground.block("rcpthosts").len(), 0)?;
             equal(what, ground.block("morercpthosts"), hosts.clone())?;
             ensure(ground.control("morercpthosts.cdb").exists(), what)
+        },
+    )
+}
+
+fn leaving_many(ground: &Ground) -> Outcome {
+    let hosts: Vec<_> = (0..51).map(|n| format!("h{n:02}.test")).collect();
+    let send = RefCell::new(None);
+    each_step(
+        ground,
+        || {
+            *send.borrow_mut() = None;
+            reset(ground)?;
+            ground.sql("DELETE FROM `virtual`; DELETE FROM rcpthosts")?;
+            ground.add(&hosts.iter().map(String::as_str).collect::<Vec<_>>())?;
+            ground.in_step()?;
+            ground.remove(b"h00.test")?;
+            ground.sync(&["--no-hup"])?.exits(0)?;
+            ground.age(301)?;
+            restart(ground, &send)
+        },
+        |what| {
+            let accepted = ground.block("morercpthosts");
+            ensure(hosts[1..].iter().all(|host| accepted.contains(host)), format!("{what}: {accepted:?}"))
+        },
+        |what| {
+            equal(what, ground.block("morercpthosts"), hosts[1..].to_vec())?;
+            let cdb = std::fs::read(ground.control("morercpthosts.cdb"))?;
+            ensure(!cdb.windows(8).any(|part| part == b"h00.test"), format!("{what}: it is still accepted"))
         },
     )
 }

@@ -3,12 +3,15 @@
 use super::ground::{Ground, RCPTHOSTS, VIRTUALDOMAINS, list, on_both, on_sqlite};
 use libtest_mimic::Trial;
 use qmail_lookup_tests::check::{Outcome, ensure, equal};
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
 pub(super) fn trials() -> Vec<Trial> {
     let one = vec![
         on_sqlite("lines::of_the_administrator_are_kept", "", own_lines),
         on_sqlite("lines::of_a_damaged_block_are_not_touched", "", damaged),
+        on_sqlite("lines::that_somebody_adds_meanwhile_are_not_lost", "", meanwhile),
+        on_sqlite("lines::of_a_file_that_is_being_written_are_waited_for", "", in_place),
         on_sqlite("lines::come_where_no_file_was", "", absent),
         on_sqlite("lines::of_more_than_fifty_hosts_go_to_morercpthosts", "", fifty),
         on_sqlite("lines::of_the_database_are_those_of_morercpthosts", "", database),
@@ -38,12 +41,12 @@ fn dry_run(ground: &Ground) -> Outcome {
 
 fn own_lines(ground: &Ground) -> Outcome {
     let (path, owner) = (ground.control("virtualdomains"), 20_950);
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o640))?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o604))?;
     chown(&path, Some(owner), Some(owner))?;
     ground.add(&["a.test"])?;
     ground.in_step()?;
     let is = path.metadata()?;
-    equal("owner and mode", (is.uid(), is.gid(), is.mode() & 0o7777), (owner, owner, 0o640))?;
+    equal("owner and mode", (is.uid(), is.gid(), is.mode() & 0o7777), (owner, owner, 0o604))?;
     let text = ground.text("virtualdomains");
     ensure(text.starts_with(&format!("{VIRTUALDOMAINS}\n# qmail-lookup sync: begin")), &text)?;
     ensure(ground.text("rcpthosts").starts_with(&format!("{RCPTHOSTS}# qmail-lookup sync: begin")), "rcpthosts")?;
@@ -63,6 +66,47 @@ fn own_lines(ground: &Ground) -> Outcome {
         ground.text("virtualdomains"),
         format!("a.test:bob\n{VIRTUALDOMAINS}\n# more of mine\nlast.test:bob\n"),
     )
+}
+
+fn meanwhile(ground: &Ground) -> Outcome {
+    for (n, file) in ["rcpthosts", "virtualdomains", "locals"].into_iter().enumerate() {
+        // When qmail-send is told, sync has read all files.
+        let line = if file == "virtualdomains" { "customer.test:bob" } else { "customer.test" };
+        ground.site.script("edit", &format!("echo {line} >>{}", ground.control(file).display()))?;
+        ground.add(&[&format!("h{n}.test")])?;
+        let before = ground.text("rcpthosts");
+        let how = format!("command:{}", ground.site.path("edit").display());
+        let run = ground.sync(&["--qmail-send", &how])?.exits(111)?;
+        run.complains(&[&format!("control/{file} was changed meanwhile")])?;
+        equal(
+            "nothing more",
+            ground.text("rcpthosts").replace("customer.test\n", ""),
+            before.replace("customer.test\n", ""),
+        )?;
+        ensure(ground.text(file).contains(line), format!("{file}: the line is lost: {}", ground.text(file)))?;
+        let before = ground.text("rcpthosts");
+        ground.in_step()?;
+        ensure(ground.text(file).contains(line), format!("{file}: the line is lost: {}", ground.text(file)))?;
+        equal("accepted", ground.block("rcpthosts").len(), n + 1)?;
+        let kept = ground.home().join("qmail-lookup/rcpthosts.before");
+        equal("the one before is kept", std::fs::read_to_string(kept)?, before)?;
+    }
+    Ok(())
+}
+
+fn in_place(ground: &Ground) -> Outcome {
+    ground.add(&["a.test"])?;
+    let mut sync = ground.command(&[], &["--no-hup"])?;
+    // Everything is gone for a moment.
+    let mut file = std::fs::File::create(ground.control("rcpthosts"))?;
+    let sync = sync.spawn()?;
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    file.write_all(RCPTHOSTS.as_bytes())?;
+    drop(file);
+    let done = sync.wait_with_output()?;
+    equal("it waits", done.status.code(), Some(0))?;
+    ensure(ground.text("rcpthosts").starts_with(&format!("{RCPTHOSTS}# qmail-lookup")), ground.text("rcpthosts"))?;
+    equal("accepted", ground.block("rcpthosts"), ["a.test"])
 }
 
 fn damaged(ground: &Ground) -> Outcome {
@@ -97,11 +141,15 @@ fn absent(ground: &Ground) -> Outcome {
     std::fs::remove_file(ground.control("virtualdomains"))?;
     std::fs::remove_file(ground.control("rcpthosts"))?;
     std::fs::write(ground.control("me"), "me.test\n")?;
+    std::fs::write(ground.control("smtproutes"), "relay.test:10.0.0.1\n")?;
     let run = ground.sync(&["--no-hup"])?.exits(1)?;
     run.says("there is no control/rcpthosts: mail is accepted for every host")?;
     ensure(!ground.control("rcpthosts").exists(), "there is no host to put there")?;
     ground.add(&["a.test", "b.test"])?;
-    ground.sync(&["--no-hup"])?.exits(1)?.says("ALARM: there is no control/rcpthosts: ")?;
+    let run = ground.sync(&["--no-hup"])?.exits(1)?;
+    run.says("ALARM: there is no control/rcpthosts: ")?
+        .says("it was made")?
+        .says("smtproutes and of the undecided: relay.test")?;
     ensure(ground.text("rcpthosts").starts_with("me.test\nmail.test\n# qmail"), ground.text("rcpthosts"))?;
     ground.is_settled(0)?;
     let mode = ground.control("rcpthosts").metadata()?.mode();
@@ -167,6 +215,31 @@ fn database(ground: &Ground) -> Outcome {
     std::fs::remove_file(&cdb)?;
     ground.in_step()?;
     equal("made anew", std::fs::read(&cdb)?, made)?;
+    // A host of which nobody knows why it is not in the source.
+    std::fs::write(ground.control("morercpthosts"), ".below.test\n")?;
+    let before = ground.tree(&["sync.json"])?;
+    let refused = ground.sync(&["--no-hup"])?.exits(111)?;
+    refused.complains(&[
+        "morercpthosts.cdb has 1 hosts that the file it is made of",
+        "mine.test",
+        "qmail-newmrh",
+        "--yes",
+    ])?;
+    equal("nothing was written", ground.tree(&["sync.json"])?, before)?;
+    ground.sync(&["--no-hup", "--yes"])?.exits(0)?;
+    let less = std::fs::read(&cdb)?;
+    ensure(!less.windows(9).any(|part| part == b"mine.test"), "it may go")?;
+    // Its source is gone, and it is damaged: nobody knows what it held.
+    let source = ground.text("morercpthosts");
+    std::fs::remove_file(ground.control("morercpthosts"))?;
+    std::fs::write(&cdb, &less[..less.len() - 20])?;
+    let before = ground.tree(&["sync.json"])?;
+    for options in [&["--no-hup"][..], &["--no-hup", "--yes"], &["--dry-run"]] {
+        ground.sync(options)?.exits(111)?.complains(&["morercpthosts.cdb is damaged", "nothing was written"])?;
+    }
+    equal("nothing was written", ground.tree(&["sync.json"])?, before)?;
+    std::fs::write(&cdb, less)?;
+    std::fs::write(ground.control("morercpthosts"), source)?;
     // Its source is gone: what it holds is not lost.
     let hosts: Vec<_> = (0..60).map(|n| format!("h{n:02}.test")).collect();
     ground.add(&hosts.iter().map(String::as_str).collect::<Vec<_>>())?;

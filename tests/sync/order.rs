@@ -4,10 +4,15 @@ use super::ground::{Ground, list, net, on_sqlite};
 use super::send::{at, signals, wait_for};
 use libtest_mimic::Trial;
 use qmail_lookup_tests::check::{Outcome, ensure, equal};
+use std::os::unix::fs::PermissionsExt;
 
 pub(super) fn trials() -> Vec<Trial> {
     vec![
         on_sqlite("order::routes_come_first_and_are_told_twice", "", twice),
+        on_sqlite("order::qmail_send_is_told_before_any_host_is_accepted", "", gains),
+        on_sqlite("order::who_has_forgotten_everything_tells_first", "", forgotten),
+        on_sqlite("order::without_hup_it_is_not_believed_that_qmail_was_stopped", "", stopped),
+        on_sqlite("order::nothing_is_accepted_while_qmail_send_cannot_read_its_files", "", unreadable),
         on_sqlite("order::nothing_is_accepted_while_nobody_was_told", "", nobody),
         on_sqlite("order::without_rcpthosts_one_is_made_before_anything_else", "", open_relay),
         on_sqlite("order::no_host_comes_while_the_programs_are_not_ours", "", programs),
@@ -31,6 +36,120 @@ fn twice(ground: &Ground) -> Outcome {
     ground.add_accepted(b"sub.a.test")?;
     ground.sync(&[])?.exits(1)?;
     equal("nothing to tell", send.signals(), 2)
+}
+
+/// Whoever says where mail for a host goes.
+fn gains(ground: &Ground) -> Outcome {
+    let send = ground.start_send()?;
+    ground.add_virtual(b"v.test")?;
+    ground.add_accepted(b"y.test")?;
+    ground.sync(&[])?.exits(1)?;
+    wait_for(|| send.signals() == 2)?;
+    let told = |n: usize, host: &str| {
+        ground.sync(&[])?;
+        wait_for(|| send.signals() >= n + 2)?;
+        equal(host, send.signals(), n + 2)?;
+        // When the stand-in has copied all for the second one, sync may have gone on.
+        for signal in [n + 1] {
+            ensure(!at(&ground.home(), signal, "rcpthosts").contains(host), format!("{host} is accepted too early"))?;
+            let cdb =
+                std::fs::read(ground.home().join(format!("signals/{signal}/morercpthosts.cdb"))).unwrap_or_default();
+            ensure(!cdb.windows(host.len()).any(|part| part == host.as_bytes()), format!("{host}: too early"))?;
+        }
+        Ok::<_, libtest_mimic::Failed>(())
+    };
+    std::fs::write(ground.control("locals"), "mail.test\ny.test\n")?;
+    told(2, "y.test")?;
+    ground.add_accepted(b"z.test")?;
+    std::fs::write(ground.control("virtualdomains"), format!("z.test:bob\n{}", ground.text("virtualdomains")))?;
+    told(4, "z.test")?;
+    equal("accepted", ground.block("rcpthosts"), ["y.test", "z.test"])?;
+    // A backup is put back.
+    std::fs::write(ground.control("rcpthosts"), super::ground::RCPTHOSTS)?;
+    told(6, "z.test")?;
+    std::fs::write(ground.control("morercpthosts"), "own.test\n")?;
+    told(8, "own.test")?;
+    ensure(ground.control("morercpthosts.cdb").exists(), "the administrator's own line")?;
+    std::fs::write(ground.control("morercpthosts"), "own.test\nmine.test\n")?;
+    told(10, "mine.test")?;
+    ground.sync(&[])?.exits(0)?;
+    equal("nothing to tell", send.signals(), 12)
+}
+
+fn forgotten(ground: &Ground) -> Outcome {
+    ground.add(&["a.test"])?;
+    ground.sync(&[])?.exits(111)?;
+    std::fs::remove_file(ground.home().join("qmail-lookup/sync.json"))?;
+    ground.sync(&[])?.exits(111)?;
+    std::fs::remove_file(ground.home().join("qmail-lookup/sync.json"))?;
+    let send = ground.start_send()?;
+    ground.sync(&[])?.exits(0)?;
+    wait_for(|| send.signals() == 2)?;
+    ensure(!at(&ground.home(), 1, "rcpthosts").contains("a.test"), "accepted too early")?;
+    // Nothing changes, and nobody knows what was told.
+    std::fs::remove_file(ground.home().join("qmail-lookup/sync.json"))?;
+    ground.sync(&[])?.exits(0)?;
+    wait_for(|| send.signals() == 4)
+}
+
+fn stopped(ground: &Ground) -> Outcome {
+    ground.add(&["a.test"])?;
+    ground.in_step()?;
+    // It was started while sync believed that it was not.
+    let send = ground.start_send()?;
+    ground.sync(&[])?.exits(0)?;
+    wait_for(|| send.signals() == 2)?;
+    ground.sync(&["--no-hup"])?.exits(0)?;
+    drop(send);
+    // It has read its files, and not gone to its queue yet.
+    ground.add(&["b.test"])?;
+    let starting = ground.start_send_in(".")?;
+    ground.sync(&["--no-hup"])?.exits(111)?.complains(&["qmail-send runs (process"])?;
+    equal("accepted", ground.block("rcpthosts"), ["a.test"])?;
+    drop(starting);
+    let run = ground.sync(&["--no-hup", "--qmail-send", "command:true"])?.exits(0)?;
+    run.says("note: qmail-send is told by `true`, so that it is not known whether it runs")?;
+    equal("accepted", ground.block("rcpthosts"), ["a.test", "b.test"])
+}
+
+/// qmail-send has a user of its own.
+fn unreadable(ground: &Ground) -> Outcome {
+    let passwd = ground.site.path("passwd");
+    let users = std::fs::read_to_string("/etc/passwd")?;
+    std::fs::write(&passwd, format!("{users}qmails:x:20960:20961::/:/bin/false\n"))?;
+    let mount = format!("mount --bind {} /etc/passwd && exec \"$@\"", passwd.display());
+    let wrapper = ["unshare", "-m", "sh", "-c", &mount, "sh"];
+    let run = |options: &[&str], code: i32| {
+        let done = ground.command(&wrapper, options)?.output()?;
+        let text = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+        equal(&text, done.status.code(), Some(code))?;
+        Ok::<_, libtest_mimic::Failed>(text)
+    };
+    let _send = ground.start_send()?;
+    ground.add(&["a.test"])?;
+    run(&[], 0)?;
+    ground.add(&["b.test"])?;
+    let control = ground.home().join("control");
+    for (path, closed) in
+        [(ground.control("virtualdomains"), 0o600), (ground.control("locals"), 0o640), (control, 0o750)]
+    {
+        let mode = path.metadata()?.permissions();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(closed))?;
+        let text = run(&[], 111)?;
+        ensure(text.contains("ALARM: qmail-send does not hear of virtual hosts: uid 20960 gid 20961 cannot"), &text)?;
+        let mend = text.lines().find_map(|line| line.strip_prefix("ALARM: ")?.split_once("; run "));
+        let (_, mend) = mend.ok_or("no command that mends it")?;
+        equal("accepted", ground.block("rcpthosts"), ["a.test"])?;
+        ensure(run(&["--dry-run"], 1)?.contains("ALARM: "), "a dry run does not say so")?;
+        // Without such a user it is only said.
+        ensure(path.is_dir() || ground.sync(&["--dry-run"])?.code == Some(1), "nothing is said")?;
+        let mended = std::process::Command::new("sh").args(["-c", mend]).status()?;
+        ensure(mended.success(), mend)?;
+        ensure(!run(&["--dry-run"], 0)?.contains("ALARM"), "it is not mended")?;
+        std::fs::set_permissions(&path, mode)?;
+    }
+    run(&[], 0)?;
+    equal("accepted", ground.block("rcpthosts"), ["a.test", "b.test"])
 }
 
 fn nobody(ground: &Ground) -> Outcome {
@@ -98,11 +217,14 @@ fn users(ground: &Ground) -> Outcome {
     ground.add(&["a.test"])?;
     std::fs::create_dir(ground.home().join("users"))?;
     std::fs::write(ground.home().join("users/cdb"), "rubbish")?;
-    ground.sync(&["--no-hup"])?.exits(1)?.says("users/cdb")?;
-    equal("the look goes on", ground.block("virtualdomains"), ["a.test"])?;
+    let report = ground.json(&["--no-hup"], 1)?;
+    equal("held", list(&report, "held", ""), ["a.test"])?;
+    ensure(list(&report, "alarms", "").iter().any(|alarm| alarm.contains("users/cdb")), report.to_string())?;
+    equal("nothing is added", ground.block("virtualdomains"), [""; 0])?;
+    std::fs::remove_file(ground.home().join("users/cdb"))?;
+    ground.in_step()?;
     equal("net", net(ground)?, [".qmail-=a:test=-default"])?;
     std::fs::remove_dir_all(ground.home().join("alias"))?;
-    std::fs::remove_file(ground.home().join("users/cdb"))?;
     ground.sync(&["--no-hup"])?.exits(1)?.says("ALARM: the alias user has no home")?;
     Ok(())
 }

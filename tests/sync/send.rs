@@ -8,17 +8,19 @@ use std::time::{Duration, Instant};
 
 /// Its name is how it is found. A signal that comes while it copies waits.
 const SCRIPT: &str = r#"#!/bin/sh
-n=$(ls ../signals | wc -l)
+home=${0%/bin/*}
+signals=$home/signals
+n=$(ls $signals | wc -l)
 look() {
   n=$((n + 1))
-  mkdir ../signals/$n.new
-  for file in ../control/* ../alias/.qmail-*; do [ -f "$file" ] && cp "$file" ../signals/$n.new/; done
-  echo $1 >../signals/$n.new/word
-  mv ../signals/$n.new ../signals/$n
+  mkdir $signals/$n.new
+  for file in $home/control/* $home/alias/.qmail-*; do [ -f "$file" ] && cp "$file" $signals/$n.new/; done
+  echo $1 >$signals/$n.new/word
+  mv $signals/$n.new $signals/$n
 }
 trap 'look HUP' HUP
 trap 'look ALRM' ALRM
-: >../ready
+: >$home/ready
 while :; do sleep 5 & wait $!; kill $!; done 2>/dev/null
 "#;
 
@@ -29,8 +31,8 @@ pub(super) struct Send {
 }
 
 impl Send {
-    /// Starts it in the queue of the qmail at `home`, and waits until it listens.
-    pub(super) fn start(home: &Path) -> Result<Self, Failed> {
+    /// Starts it in this folder of the qmail at `home`, and waits until it listens.
+    pub(super) fn start(home: &Path, folder: &str) -> Result<Self, Failed> {
         let script = home.join("bin/qmail-send");
         if !script.exists() {
             std::fs::write(&script, SCRIPT)?;
@@ -40,7 +42,7 @@ impl Send {
         let ready = home.join("ready");
         let _ = std::fs::remove_file(&ready);
         let mut command = Command::new(&script);
-        command.current_dir(home.join("queue")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.current_dir(home.join(folder)).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let send = Self { process: command.spawn()?, home: home.to_owned() };
         wait_for(|| ready.exists())?;
         Ok(send)

@@ -1,6 +1,6 @@
 //! `sync --watch`.
 
-use super::ground::{Ground, on_both, on_sqlite};
+use super::ground::{Ground, on_both, on_mariadb, on_sqlite};
 use super::send::wait_for;
 use libtest_mimic::{Failed, Trial};
 use nix::sys::signal::{Signal, kill};
@@ -12,8 +12,11 @@ use std::process::Child;
 
 const QUICK: &str = "[sync]\ninterval = \"1s\"";
 
+const SLOW: &str = "[store]\ndeadline = \"3s\"\n[sync]\ninterval = \"1s\"";
+
 pub(super) fn trials() -> Vec<Trial> {
     let mut trials = on_both("watch::changes_are_written_and_told_once", QUICK, changes);
+    trials.push(on_mariadb("watch::a_store_that_is_slow_is_read_all_the_same", SLOW, slow));
     trials.push(on_sqlite("watch::trouble_is_told_once_and_the_end_of_it_is_seen", QUICK, trouble));
     trials
 }
@@ -77,6 +80,8 @@ fn changes(ground: &Ground) -> Outcome {
     ground.remove(b"b.test")?;
     watch.says("waiting: b.test leaves rcpthosts")?;
     ground.age(301)?;
+    // It sleeps until the time has come, unless it is woken.
+    File::options().write(true).open(ground.control("me"))?.set_modified(std::time::UNIX_EPOCH)?;
     watch.says("removed: b.test from rcpthosts\n")?;
     let out = watch.out();
     for once in
@@ -84,6 +89,24 @@ fn changes(ground: &Ground) -> Outcome {
     {
         equal(once, out.matches(once).count(), 1)?;
     }
+    equal("no trouble", watch.err(), "")?;
+    watch.end()
+}
+
+/// Each table can be read within the deadline, both together cannot.
+fn slow(ground: &Ground) -> Outcome {
+    let (_daemon, _send) = (ground.site.start()?, ground.start_send()?);
+    ground.add(&["a.test"])?;
+    for (table, columns) in [("rcpthosts", "host"), ("virtual", "username, ext, virtual_username, virtual_host")] {
+        ground.sql(&format!(
+            "RENAME TABLE `{table}` TO kept_{table}; \
+             CREATE VIEW `{table}` AS SELECT {columns} FROM kept_{table}, (SELECT SLEEP(1.6) AS n) AS slow"
+        ))?;
+    }
+    let watch = Watch::start(ground)?;
+    watch.says("added: a.test to rcpthosts")?;
+    ground.sql("INSERT INTO kept_rcpthosts VALUES ('mail.test'), ('none.test')")?;
+    watch.says("undecided: none.test")?;
     equal("no trouble", watch.err(), "")?;
     watch.end()
 }

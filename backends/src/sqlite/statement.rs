@@ -1,6 +1,6 @@
 //! Changes as statements for people to run.
 
-use crate::statement::{Dialect, hex, literal};
+use crate::statement::{Dialect, hex, literal, quoted};
 
 pub(super) const DIALECT: Dialect = Dialect {
     value: |bytes| match (literal(bytes), std::str::from_utf8(bytes)) {
@@ -14,5 +14,25 @@ pub(super) const DIALECT: Dialect = Dialect {
         None => format!("CAST({column} AS BLOB) = {}", hex(bytes)),
     },
     // Not every SQLite knows LIMIT in a change.
-    one_of: |table, condition| format!("rowid = (SELECT rowid FROM `{table}` WHERE {condition} LIMIT 1)"),
+    one_of: |table, condition| {
+        format!("rowid = (SELECT rowid FROM {} WHERE {condition} LIMIT 1)", quoted(table.name()))
+    },
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::statement::of;
+    use qmail_lookup_core::{Change, Table, TableRow};
+
+    #[test]
+    fn nothing_in_a_statement_is_run_by_a_shell() {
+        let cells = ["iain", "$(id)", "|", "`id`"].map(|cell| Some(cell.as_bytes().to_vec()));
+        let row = TableRow::from_cells(Table::Alias, cells);
+        let new = TableRow::from_cells(Table::Alias, ["\"", "!x", "", "$x"].map(|cell| Some(cell.as_bytes().to_vec())));
+        for change in [Change::Insert(row.clone()), Change::Delete(row.clone()), Change::Replace { old: row, new }] {
+            let said = of(&change, &DIALECT).unwrap();
+            assert!(!said.contains(['$', '`', '"', '!', '\\', '|']), "{said}");
+        }
+    }
+}

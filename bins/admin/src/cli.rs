@@ -125,7 +125,7 @@ pub(crate) enum Verb {
     Flush,
     /// Find what is wrong with the rows, and say what repairs it
     #[command(
-        after_help = "Examples:\n  qmail-lookup lint\n  qmail-lookup lint --json | jq -r .findings[].repair\n\nExit status: 0 no errors and no warnings, 1 findings, 111 a store could not be read. Notes alone are no finding."
+        after_help = "Examples:\n  qmail-lookup lint\n  qmail-lookup lint --json | jq -r '.findings[] | select(.repair_kind == \"statement\").repair'\n\nExit status: 0 no errors and no warnings, 1 findings, 111 a store could not be read. Notes alone are no finding."
     )]
     Lint(Lint),
     /// Write the hosts of the stores into qmail's control files, and tell qmail-send
@@ -140,7 +140,7 @@ pub(crate) enum Verb {
     Install(Install),
     /// Give qmail its own programs and control files back
     #[command(
-        after_help = "Examples:\n  qmail-lookup uninstall --dry-run\n  qmail-lookup uninstall\n\nExit status: 0 done, 111 mail of virtual hosts is still in the queue: run it again later."
+        after_help = "Examples:\n  qmail-lookup uninstall --dry-run\n  qmail-lookup uninstall             while qmail runs: takes the hosts out, and sees that their mail is delivered\n  qmail-lookup uninstall --no-hup    while qmail is stopped: gives the programs back\n\nExit status: 0 done, 1 refused, 111 not all of it yet: the text says what has to be done before it is run again."
     )]
     Uninstall(Uninstall),
     /// Go through the FAQ's symptoms on this host, and say which apply and what to do
@@ -215,6 +215,9 @@ pub(crate) struct Uninstall {
     /// Do not tell qmail-send: it is not running
     #[arg(long)]
     pub(crate) no_hup: bool,
+    /// Give the programs back while qmail-send runs: it then bounces mail of mailboxes that are no system users
+    #[arg(long, conflicts_with = "no_hup")]
+    pub(crate) running: bool,
     /// How qmail-send is told: auto, service:DIR, pidfile:FILE, command:COMMAND [default: sync.qmail_send]
     #[arg(long, value_name = "HOW", value_parser = |how: &str| QmailSend::try_from(how.to_owned()))]
     pub(crate) qmail_send: Option<QmailSend>,

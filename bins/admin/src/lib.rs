@@ -5,8 +5,10 @@ mod cli;
 mod exit;
 mod home;
 mod output;
+mod path_repair;
 mod qmail;
 mod session;
+mod socketmap;
 mod verbs;
 
 pub use exit::Exit;

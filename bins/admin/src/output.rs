@@ -31,7 +31,7 @@ impl Failure {
     pub(crate) fn line(&self) -> String {
         let place = if self.place.is_empty() { String::new() } else { format!("{}: ", self.place) };
         let help = self.help.as_ref().map(|help| format!(" ({help})")).unwrap_or_default();
-        format!("{place}{}{help}", self.what).replace('\n', " ")
+        clean(&format!("{place}{}{help}", self.what).replace('\n', " "))
     }
 
     /// The exit status that it means.
@@ -91,6 +91,11 @@ impl Output {
         self.raw(&[text.as_ref(), b"\n"].concat());
     }
 
+    /// One line of words that may hold bytes of a store or a file.
+    pub(crate) fn say(&mut self, text: &str) {
+        self.line(clean(text));
+    }
+
     /// Bytes as they are.
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
         self.broken |= self.out.write_all(bytes).is_err();
@@ -114,15 +119,13 @@ impl Output {
     pub(crate) fn pairs(&mut self, pairs: &[(&str, String)]) {
         let width = pairs.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         for (name, value) in pairs {
-            // A stored control character must not reach the reader's terminal.
-            let value: String = value.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
-            self.line(format!("{name:width$}  {value}").trim_end());
+            self.line(format!("{name:width$}  {}", clean(value)).trim_end());
         }
     }
 
     /// One line on standard error.
     pub(crate) fn complain(&self, text: &str) {
-        let _ = writeln!(io::stderr(), "qmail-lookup: {text}");
+        let _ = writeln!(io::stderr(), "qmail-lookup: {}", clean(text));
     }
 
     /// Ends the run: prints trouble, flushes, and decides the exit status. What could not be written is never a yes.
@@ -137,6 +140,11 @@ impl Output {
         self.broken |= self.out.flush().is_err();
         if self.broken && exit == Exit::Yes { Exit::Temporary } else { exit }
     }
+}
+
+/// What may reach a terminal: without control characters, which a store or a file could hold.
+pub(crate) fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// Bytes as text for people and JSON; what is no UTF-8 is replaced.

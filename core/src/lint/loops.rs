@@ -12,23 +12,45 @@ pub const ADDRESSES_MAX: usize = 10_000;
 /// Most addresses that are remembered between searches. Without one that was forgotten, part of a way is gone again.
 const REMEMBERED_MAX: usize = 50_000;
 
-/// The addresses from which every way was followed to its end, in all searches so far. What leads to them need not be
-/// followed: a loop through them was found already.
+/// How often a way is followed that reaches too many addresses: each time ends with [`ADDRESSES_MAX`] more of them known,
+/// and more than are remembered help nobody.
+const TRIES_MAX: u32 = 8;
+
+/// What all searches so far found out: the addresses from which every way was followed to its end, so that what leads to
+/// them need not be followed (a loop through them was found already); and those from which that was too much.
 #[derive(Debug, Default)]
-pub struct Followed(HashSet<Address>);
+pub struct Followed {
+    done: HashSet<Address>,
+    /// With the number of searches that were cut there.
+    cut: HashMap<Address, u32>,
+}
 
 impl Followed {
-    /// True if every way from here was followed.
+    /// True if every way from here was followed, or is too much to be followed.
     #[must_use]
     pub fn has(&self, address: &[u8]) -> bool {
-        self.0.contains(address)
+        self.done.contains(address) || self.cut.get(address).is_some_and(|tries| *tries >= TRIES_MAX)
     }
 
     fn add(&mut self, address: Address) {
-        if self.0.len() >= REMEMBERED_MAX {
-            self.0.clear();
+        if self.done.len() >= REMEMBERED_MAX {
+            self.done.clear();
         }
-        self.0.insert(address);
+        self.done.insert(address);
+    }
+
+    /// From each address of `way` too many are reached. True if that was known of one of them.
+    fn cut<'a>(&mut self, way: impl Iterator<Item = &'a Address>) -> bool {
+        if self.cut.len() >= REMEMBERED_MAX {
+            self.cut.clear();
+        }
+        let mut known = false;
+        for address in way {
+            let tries = self.cut.entry(Arc::clone(address)).or_default();
+            known |= *tries > 0;
+            *tries = tries.saturating_add(1);
+        }
+        known
     }
 }
 
@@ -42,7 +64,10 @@ pub enum Turn {
     /// Nothing: every way was followed.
     End,
     /// Nothing: more than [`ADDRESSES_MAX`] addresses are reached, and the rest was not followed.
-    TooMany,
+    TooMany {
+        /// A search before this one came to the same addresses, and said so.
+        again: bool,
+    },
 }
 
 /// One walk from one address. Of the loops that share a part of their way each has at least one of its forwards told, so
@@ -89,8 +114,9 @@ impl Search {
                 continue;
             }
             if self.visited >= ADDRESSES_MAX {
+                let again = followed.cut(self.way.iter().map(|(address, _)| address));
                 self.way.clear();
-                return Turn::TooMany;
+                return Turn::TooMany { again };
             }
             self.wanted = Some(Arc::clone(&target));
             return Turn::Follow(target);
@@ -142,7 +168,7 @@ mod tests {
                     }
                     Turn::Loop(round) => found.push(String::from_utf8(from_its_first(round).concat()).unwrap()),
                     Turn::End => break,
-                    Turn::TooMany => panic!("{graph:?}"),
+                    Turn::TooMany { .. } => panic!("{graph:?}"),
                 }
             }
         }
@@ -181,12 +207,69 @@ mod tests {
                     }
                     Turn::Loop(round) => rounds += round.len(),
                     Turn::End => return Some(rounds),
-                    Turn::TooMany => return None,
+                    Turn::TooMany { .. } => return None,
                 }
             }
         };
         assert_eq!(walk(ADDRESSES_MAX), Some(ADDRESSES_MAX));
         assert_eq!(walk(ADDRESSES_MAX + 1), None);
+    }
+
+    #[test]
+    fn one_long_list_is_told_once_and_followed_to_its_end_in_the_end() {
+        let members = 3 * ADDRESSES_MAX;
+        let list: Vec<Address> = (0..members).map(|n| address(&n.to_string())).collect();
+        let (mut followed, mut told, mut cut, mut asked) = (Followed::default(), 0, 0, 0);
+        let mut rounds = Vec::new();
+        for n in 0..100 {
+            let mut search = Search::new(address(&format!("to-{n}")));
+            loop {
+                match search.step(&mut followed) {
+                    Turn::Follow(at) => {
+                        asked += 1;
+                        search.tell(&match &at[..] {
+                            b"list" => list.clone(),
+                            // The last member is the list again.
+                            b"29999" => vec![address("list")],
+                            to if to.starts_with(b"to-") => vec![address("list")],
+                            _ => Vec::new(),
+                        });
+                    }
+                    Turn::Loop(round) => rounds.push(round.len()),
+                    Turn::End => break,
+                    Turn::TooMany { again } => {
+                        cut += 1;
+                        told += usize::from(!again);
+                        break;
+                    }
+                }
+            }
+        }
+        assert_eq!((told, rounds), (1, vec![2]));
+        assert!(cut < 5 && asked < members + 200, "{cut} {asked}");
+    }
+
+    #[test]
+    fn what_is_too_much_for_ever_is_given_up() {
+        let (mut followed, mut asked) = (Followed::default(), 0_u32);
+        for n in 0..100 {
+            let start = address(&format!("to-{n}"));
+            let mut search = Search::new(start);
+            loop {
+                match search.step(&mut followed) {
+                    Turn::Follow(at) => {
+                        asked += 1;
+                        let name = std::str::from_utf8(&at).unwrap().to_owned();
+                        // A chain without end.
+                        let next = name.parse::<u64>().map_or_else(|_| "0".to_owned(), |n| (n + 1).to_string());
+                        search.tell(&[address(&next)]);
+                    }
+                    Turn::Loop(_) => panic!(),
+                    Turn::End | Turn::TooMany { .. } => break,
+                }
+            }
+        }
+        assert!(asked < 10 * 10_000, "{asked}");
     }
 
     fn any_graph() -> impl Strategy<Value = Vec<(String, String)>> {

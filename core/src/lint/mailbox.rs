@@ -21,18 +21,32 @@ const STOCK_NAME_MAX: usize = 31;
 const VALUES_MAX: usize = 20;
 const UIDS_MAX: usize = 65_536;
 
+/// Longest value of column suspended that is shown. Unit: bytes.
+const SHOWN_MAX: usize = 20;
+
 /// Judges table mailbox.
 pub struct MailboxJudge {
     settings: RuleSettings,
     passwords: Option<Passwords>,
-    /// The first row with the key of the last one.
-    group: Option<CredentialRow>,
+    /// There was a row.
+    any: bool,
+    /// The rows with the key of the last one.
+    group: Option<Group>,
     /// The last key that could be asked for.
     usable: Option<Username>,
     long: Count,
     /// By the value of column suspended; `None` for all that came when there were too many.
     suspended: BTreeMap<Option<Vec<u8>>, Count>,
     uids: Uids,
+}
+
+/// Rows of one name.
+struct Group {
+    first: CredentialRow,
+    /// How many more are as the first.
+    same: u64,
+    /// One of them is not. A statement that names no password could take that one for the first.
+    differs: bool,
 }
 
 impl MailboxJudge {
@@ -44,6 +58,7 @@ impl MailboxJudge {
             // That they are not known is one fault, not one of each row.
             settings: RuleSettings { deny_unknown: None, ..settings.clone() },
             passwords: with_passwords.then(Passwords::default),
+            any: false,
             group: None,
             usable: None,
             long: Count::default(),
@@ -88,24 +103,36 @@ impl MailboxJudge {
     /// Looks whether an earlier row has the same key.
     fn twice(&mut self, credential: &CredentialRow, row: &TableRow, out: &mut Vec<Finding>) {
         let key = folded(&credential.mailbox.username);
-        match &self.group {
-            Some(first) if folded(&first.mailbox.username) == key => {
-                let same = first == credential;
-                let what = if same { "the same row twice" } else { "more than one row has this name" };
+        match &mut self.group {
+            Some(group) if folded(&group.first.mailbox.username) == key => {
+                let first = &group.first;
+                if first == credential {
+                    group.same = group.same.saturating_add(1);
+                    return;
+                }
                 let case = if first.mailbox.username == credential.mailbox.username {
                     String::new()
                 } else {
                     format!(" ({} and {}: case does not count)", text(&first.mailbox.username), key_of(row))
                 };
-                let why = format!("{what}{case}; its mail is deferred, and its owner cannot log in");
-                let repair = if same {
-                    Repair::Change(Change::Delete(row.clone()))
-                } else {
-                    words("decide which of the rows is right, and delete the others")
-                };
-                out.push(finding(Severity::Error, "K3", row, why, repair));
+                group.differs = true;
+                let why = format!("more than one row has this name{case}; {REFUSED}");
+                out.push(finding(Severity::Error, "K3", row, why, words(DECIDE)));
             }
-            _ => self.group = Some(credential.clone()),
+            _ => {
+                self.leave(out);
+                self.group = Some(Group { first: credential.clone(), same: 0, differs: false });
+            }
+        }
+    }
+
+    /// All rows of a name were read.
+    fn leave(&mut self, out: &mut Vec<Finding>) {
+        let Some(Group { first, same, differs }) = self.group.take() else { return };
+        let row = TableRow::Mailbox(first);
+        for _ in 0..same {
+            let repair = if differs { words(DECIDE) } else { Repair::Change(Change::Delete(row.clone())) };
+            out.push(finding(Severity::Error, "K3", &row, format!("the same row twice; {REFUSED}"), repair));
         }
     }
 
@@ -129,8 +156,12 @@ impl MailboxJudge {
             let (severity, says) = match value.as_deref() {
                 Some(b"Y" | b"y") => (Severity::Note, "suspended".to_owned()),
                 Some(Standing::BOUNCED) => (Severity::Note, "suspended, and their mail bounces".to_owned()),
-                Some(other) => {
+                Some(other) if may_be_shown(other) => {
                     (Severity::Warning, format!("locked out by the value '{}' of column suspended", printable(other)))
+                }
+                Some(other) => {
+                    let what = format!("locked out by a value of {} bytes of column suspended", other.len());
+                    (Severity::Warning, format!("{what}, which may be another column's and is not shown"))
                 }
                 None => (Severity::Warning, "locked out by further values of column suspended".to_owned()),
             };
@@ -148,6 +179,7 @@ impl Judge for MailboxJudge {
     fn row(&mut self, row: &TableRow, out: &mut Vec<Finding>) {
         let TableRow::Mailbox(credential) = row else { return };
         let mailbox = &credential.mailbox;
+        self.any = true;
         self.name(credential, row, out);
         if Username::new(bytes(&mailbox.username)).is_some() {
             self.twice(credential, row, out);
@@ -158,7 +190,7 @@ impl Judge for MailboxJudge {
                         bad.problem = format!("0 is root, {}", bad.problem);
                     }
                     let repair = words(mend(bad.column));
-                    out.push(misconfigured(&bad, row, "its mail is deferred, and its owner cannot log in", repair));
+                    out.push(misconfigured(&bad, row, REFUSED, repair));
                 }
             }
         }
@@ -169,6 +201,13 @@ impl Judge for MailboxJudge {
     }
 
     fn end(&mut self, out: &mut Vec<Finding>) {
+        self.leave(out);
+        if !self.any {
+            let why = "there is no mailbox at all: a store that lost its rows looks like that, so it is not believed; all \
+                       mail is deferred, and nobody can log in";
+            let repair = "bring the rows back, or add the first mailbox";
+            out.push(about(Severity::Error, "K4", Table::Mailbox, why, repair));
+        }
         if let Some(who) = self.long.words("name", "names") {
             let why = format!(
                 "{who} of more than {STOCK_NAME_MAX} bytes; qmail's own qmail-getpw, if it comes back, looks at no such name"
@@ -183,6 +222,9 @@ impl Judge for MailboxJudge {
     }
 }
 
+const REFUSED: &str = "its mail is deferred, and its owner cannot log in";
+const DECIDE: &str = "decide which of the rows is right, and delete the others";
+
 /// What to say once, before any row, if the denied ids are not all known.
 #[must_use]
 pub fn deny_unknown(settings: &RuleSettings) -> Option<Finding> {
@@ -190,6 +232,12 @@ pub fn deny_unknown(settings: &RuleSettings) -> Option<Finding> {
     let why = format!("which ids are denied is not known: {why}; no row is believed until it is");
     let repair = "make the system's user database answer, and ask again";
     Some(about(Severity::Error, "K3", Table::Mailbox, why, repair))
+}
+
+/// Not what could be a password, if somebody has exchanged two columns.
+fn may_be_shown(value: &[u8]) -> bool {
+    let is_word = value.iter().all(|b| b.is_ascii_alphabetic() || *b == b'-');
+    value.len() <= SHOWN_MAX && is_word || matches!(value, [b'0'..=b'9'])
 }
 
 fn is_zero(cell: &Cell) -> bool {

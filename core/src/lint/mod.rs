@@ -6,10 +6,12 @@
 //! | table alias | `alias` |
 //! | table virtual | `virtuals` |
 //! | table rcpthosts, and names of hosts | `hosts` |
+//! | users/cdb beside the tables | [`assigned`] |
 //! | what these have in common | `judge` |
 //! | loops of forwards | [`loops`] |
 
 mod alias;
+pub mod assigned;
 mod hosts;
 mod judge;
 pub mod loops;

@@ -88,6 +88,39 @@ fn two_rows_for_one_name_are_an_error_and_the_same_row_twice_is_one_too_many() {
 }
 
 #[test]
+fn the_same_row_twice_is_deleted_only_if_no_other_password_could_go_with_it() {
+    let with = |password: &str| {
+        let cells = ["iain", "800", "100", "/h", password, "Password", "N"];
+        row(Table::Mailbox, &cells.map(Some))
+    };
+    let repairs = |rows: Vec<TableRow>| {
+        let found = mailboxes(&RuleSettings::default(), rows);
+        let k3: Vec<_> = found.iter().filter(|f| f.rule == "K3").collect();
+        (k3.len(), k3.iter().filter(|f| matches!(f.repair, Repair::Change(_))).count())
+    };
+    assert_eq!(repairs(vec![with("x"), with("x"), good("z", "801")]), (1, 1));
+    for others in [["x", "x", "y"], ["x", "y", "y"], ["y", "x", "x"]] {
+        assert_eq!(repairs(others.map(with).to_vec()), (2, 0), "{others:?}");
+    }
+}
+
+#[test]
+fn a_store_without_any_mailbox_is_an_error() {
+    assert_eq!(said(&mailboxes(&RuleSettings::default(), Vec::new())), ["error K4"]);
+}
+
+#[test]
+fn a_value_of_suspended_that_may_be_a_password_is_not_shown() {
+    for (value, is_shown) in [("locked", true), ("1", true), ("No-Login", true), ("hunter2", false), ("a b", false)] {
+        let found = mailboxes(&RuleSettings::default(), vec![mailbox("iain", "800", "/h", Some(value))]);
+        assert_eq!((said(&found), found[0].why.contains(value)), (vec!["warning P3".to_owned()], is_shown), "{value}");
+    }
+    let long = "x".repeat(21);
+    let found = mailboxes(&RuleSettings::default(), vec![mailbox("iain", "800", "/h", Some(&long))]);
+    assert!(found[0].why.contains("a value of 21 bytes") && !found[0].why.contains(&long), "{found:?}");
+}
+
+#[test]
 fn ids_and_homes_are_judged_by_the_rule_that_judges_them_when_they_are_used() {
     let settings = RuleSettings { deny_uids: vec![870], ..RuleSettings::default() };
     for (uid, home, word) in [
@@ -318,6 +351,22 @@ fn a_host_that_is_none_is_an_error_and_blanks_and_a_dot_go() {
         let wild = judged(VirtualJudge::new(&RuleSettings::default(), true), rows);
         assert_eq!(wild.is_empty(), host.starts_with('.'));
     }
+}
+
+#[test]
+fn patterns_that_nobody_reads_are_one_warning_for_each_host() {
+    let rows = vec![
+        virt("sales-%", "bar.com", "v", ""),
+        virt("x%y", "bar.com", "v", ""),
+        virt("a%", "foo.com", "v", ""),
+        virt("", "foo.com", "v", ""),
+        virt("a_b", "plain.com", "v", ""),
+    ];
+    let found = virtuals(&RuleSettings::default(), rows.clone());
+    assert_eq!(said(&found), ["warning V2 sales-%@bar.com", "warning V2 a%@foo.com"]);
+    assert!(found[0].why.starts_with("2 rows of this host") && found[0].why.ends_with("for bounces"), "{found:?}");
+    assert!(found[1].why.ends_with("goes to the host's blank row"), "{found:?}");
+    assert!(virtuals(&like(), rows).iter().all(|finding| finding.severity.as_str() != "warning"));
 }
 
 #[test]

@@ -31,6 +31,9 @@ struct PerHost {
     /// The first row that is blank, and the first that is `%`.
     blank: Option<VirtualRow>,
     percent: Option<VirtualRow>,
+    /// Without patterns: rows that would be some, and the first of them.
+    unread: u64,
+    first_unread: Option<VirtualRow>,
     /// With patterns: one matches every user.
     catches_all: bool,
     /// Patterns by what they match.
@@ -54,11 +57,16 @@ impl VirtualJudge {
     /// The user part: usable as a key, or as a pattern.
     fn user(&mut self, stored: &VirtualRow, row: &TableRow, out: &mut Vec<Finding>) {
         let user = bytes(&stored.virtual_username);
-        let is_pattern = self.is_like() && user.iter().any(|byte| matches!(byte, b'%' | b'_'));
+        let is_like = self.is_like();
+        let is_pattern = is_like && user.iter().any(|byte| matches!(byte, b'%' | b'_'));
         let here = &mut self.host;
         match user {
             b"" => _ = here.blank.get_or_insert_with(|| stored.clone()),
             b"%" => _ = here.percent.get_or_insert_with(|| stored.clone()),
+            _ if !is_like && user.contains(&b'%') => {
+                here.unread = here.unread.saturating_add(1);
+                here.first_unread.get_or_insert_with(|| stored.clone());
+            }
             _ => {}
         }
         if is_pattern {
@@ -141,6 +149,19 @@ impl VirtualJudge {
         let like = self.is_like();
         let here = std::mem::take(&mut self.host);
         let Some(host) = here.host else { return };
+        if let Some(first) = here.first_unread {
+            let which = match here.unread {
+                1 => "the % in this row's user part is".to_owned(),
+                rows => format!("{rows} rows of this host have a % in the user part, which is"),
+            };
+            let others = if here.blank.is_some() { "goes to the host's blank row" } else { "bounces" };
+            let why = format!(
+                "{which} a pattern only with rules.virtual_patterns = \"like\" (the FAQ's FUNKY QUERIES): mail for all \
+                 that it was meant for {others}"
+            );
+            let repair = words("set rules.virtual_patterns = \"like\", or write a row for each user");
+            out.push(finding(Severity::Warning, "V2", &TableRow::Virtual(first), why, repair));
+        }
         let (leftover, covered, right) = if like {
             (here.blank, here.catches_all, &b"%"[..])
         } else {

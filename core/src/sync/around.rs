@@ -45,7 +45,8 @@ impl fmt::Display for Unreadable {
 pub struct Around {
     /// control/virtualdomains
     pub virtualdomains: Marked,
-    /// control/rcpthosts; if there is none, what it is to begin with: me and locals.
+    /// control/rcpthosts; if there is none, what it is to begin with: me, locals, and the administrator's own hosts of
+    /// virtualdomains.
     pub rcpthosts: Marked,
     /// control/morercpthosts
     pub morercpthosts: Marked,
@@ -86,15 +87,18 @@ impl Around {
             Marked::read(content.as_deref()).map_err(damaged)
         };
         let locals: Vec<_> = files.locals.as_deref().map_or_else(|| vec![me.clone()], |all| keys(all).collect());
+        let virtualdomains = marked("virtualdomains", &files.virtualdomains)?;
+        let own_routes: HashMap<_, _> = pairs(virtualdomains.own()).map(|(key, value)| (key, value.to_vec())).collect();
         let is_open = files.rcpthosts.is_none();
         let rcpthosts = if is_open {
-            let others = locals.iter().filter(|&host| *host != me);
-            let first = std::iter::once(&me).chain(others).flat_map(|host| host.iter().chain(b"\n")).copied();
-            Marked::own_only(first.collect())
+            let here = |(key, value): &(&Vec<u8>, &Vec<u8>)| is_host_key(key) && !value.is_empty();
+            let own: BTreeSet<_> = own_routes.iter().filter(here).map(|(key, _)| key).collect();
+            let mut seen = HashSet::new();
+            let all = std::iter::once(&me).chain(&locals).chain(own).filter(|host| seen.insert(*host));
+            Marked::own_only(all.flat_map(|host| host.iter().chain(b"\n")).copied().collect())
         } else {
             marked("rcpthosts", &files.rcpthosts)?
         };
-        let virtualdomains = marked("virtualdomains", &files.virtualdomains)?;
         let morercpthosts = marked("morercpthosts", &files.morercpthosts)?;
         let content = |content: &Option<Vec<u8>>| content.clone().unwrap_or_default();
         let relayed = pairs(&content(&files.smtproutes)).map(|(key, _)| key).filter(|key| !key.is_empty()).collect();
@@ -102,7 +106,7 @@ impl Around {
             routed: block("virtualdomains", &virtualdomains, routed_host)?,
             accepted: block("rcpthosts", &rcpthosts, accepted_host)?,
             accepted_more: block("morercpthosts", &morercpthosts, accepted_host)?,
-            own_routes: pairs(virtualdomains.own()).map(|(key, value)| (key, value.to_vec())).collect(),
+            own_routes,
             own_accepted: keys(rcpthosts.own()).collect(),
             own_accepted_more: keys(morercpthosts.own()).collect(),
             locals: locals.into_iter().collect(),
@@ -115,10 +119,17 @@ impl Around {
         })
     }
 
-    /// True if control/locals has `host`.
+    /// True if control/locals has `host`. A suffix means nothing there.
     #[must_use]
     pub fn is_local(&self, host: &Host) -> bool {
-        self.locals.contains(host.as_bytes())
+        !host.as_bytes().starts_with(b".") && self.locals.contains(host.as_bytes())
+    }
+
+    /// True if it is known where mail for `host`, perhaps a suffix, goes when these hosts are routed.
+    #[must_use]
+    pub fn has_way(&self, host: &Host, routed: &BTreeSet<Host>) -> bool {
+        let virtually = || candidates(host.as_bytes()).iter().any(|key| routed.contains(key));
+        self.is_local(host) || virtually() || self.has_own_way(host)
     }
 
     /// True if control/me is `host`.
@@ -201,12 +212,15 @@ mod tests {
     }
 
     #[test]
-    fn an_absent_rcpthosts_begins_with_me_and_locals() {
+    fn an_absent_rcpthosts_begins_with_all_that_the_administrator_has_delivered_here() {
         let files = Files { me: some("mail.test\n"), locals: some("a.test\nMail.test\n# x\n"), ..Files::default() };
         let around = Around::read(&files).unwrap();
         assert!(around.is_open);
         assert_eq!(around.rcpthosts.own(), b"mail.test\na.test\n");
         assert!(around.is_local(&host("a.test")) && around.is_me(&host("mail.test")));
+        let virtualdomains = some("own.test:bob\naway.test:\nx@part.test:bob\n.own.test:bob\n:all\nA.test:bob\n");
+        let around = Around::read(&Files { virtualdomains, ..files }).unwrap();
+        assert_eq!(around.rcpthosts.own(), b"mail.test\na.test\n.own.test\nown.test\n", "what is delivered here");
         let around = Around::read(&Files { me: some("mail.test"), ..Files::default() }).unwrap();
         assert!(around.is_local(&host("mail.test")), "without locals, me is local");
         let error = Around::read(&Files::default()).unwrap_err();

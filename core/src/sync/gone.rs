@@ -9,6 +9,9 @@ use std::time::Duration;
 /// in rcpthosts and that in virtualdomains, because a connection that qmail-smtpd has keeps the lines it began with.
 pub const STEP: Duration = Duration::from_secs(300);
 
+/// A host that was first missed longer ago was not: the clock was wrong, then or now.
+const YEAR: Duration = Duration::from_secs(366 * 86_400);
+
 /// A host that is missed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Missed {
@@ -33,9 +36,11 @@ pub struct Memory {
 }
 
 impl Missed {
-    /// Missed at `now`, after what was remembered. A clock that was set back begins anew.
+    /// Missed at `now`, after what was remembered. A clock that was set begins anew.
     pub(super) fn again(before: Option<&Self>, now: u64, agreed: bool) -> Self {
-        let known = before.filter(|missed| missed.since <= now && missed.closed.is_none_or(|closed| closed <= now));
+        let known = before
+            .filter(|missed| missed.since <= now && missed.closed.is_none_or(|closed| closed <= now))
+            .filter(|missed| now - missed.since <= YEAR.as_secs());
         let begun = Self { since: now, closed: None, agreed: false };
         let kept = known.copied().unwrap_or(begun);
         Self { agreed: kept.agreed || agreed, ..kept }
@@ -58,13 +63,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_look_counts_unless_the_clock_was_set_back() {
+    fn the_first_look_counts_unless_the_clock_was_set() {
         let first = Missed::again(None, 1000, false);
         assert_eq!(first, Missed { since: 1000, closed: None, agreed: false });
         let closed = Missed { closed: Some(1300), ..first };
         assert_eq!(Missed::again(Some(&closed), 1400, true), Missed { agreed: true, ..closed });
         assert_eq!(Missed::again(Some(&closed), 1200, false), Missed { since: 1200, closed: None, agreed: false });
         assert_eq!(Missed::again(Some(&first), 900, false).since, 900);
+        let year = YEAR.as_secs();
+        assert_eq!(Missed::again(Some(&first), 1000 + year, false).since, 1000);
+        assert_eq!(Missed::again(Some(&closed), 1001 + year, false), Missed { since: 1001 + year, ..first });
     }
 
     #[test]

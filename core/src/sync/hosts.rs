@@ -63,6 +63,17 @@ pub enum Reason {
     Covers(Host, &'static str),
 }
 
+impl Reason {
+    /// True if a control file says so, which somebody may have changed without a thought for the tables.
+    fn is_of_control_file(&self) -> bool {
+        match self {
+            Self::Local | Self::Me | Self::Relayed => true,
+            Self::Covers(_, whose) => whose.starts_with("control/"),
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -102,8 +113,14 @@ pub struct Wanted {
     pub routed: BTreeSet<Host>,
     /// Hosts that mail is accepted for.
     pub accepted: BTreeSet<Host>,
+    /// Those of them that are on their way to another host: table virtual does not know them, and
+    /// `rules.rcpthosts_only` is "relay".
+    pub relayed: BTreeSet<Host>,
     /// Rows that are not written.
     pub refused: BTreeSet<Refused>,
+    /// Rows that would be refused by what a control file says, if their host were new. It is in the block, mail for it is
+    /// delivered, and that goes on.
+    pub kept: BTreeSet<Refused>,
     /// Hosts of table rcpthosts only, until `rules.rcpthosts_only` says what they are (rule V7).
     pub undecided: BTreeSet<Host>,
     /// Virtual hosts that virtualdomains has already, outside the block.
@@ -151,19 +168,30 @@ impl<'a> Judge<'a> {
 
     fn judge(&self, rows: &Rows) -> Wanted {
         let mut wanted = Wanted::default();
+        let mut unroutable = HashMap::new();
         for raw in &rows.virtuals {
-            let mut refuse = |reason| refuse(&mut wanted.refused, Table::Virtual, raw, reason);
-            match self.host(raw, Table::Virtual) {
-                Err(reason) => refuse(reason),
-                Ok(None) => {}
+            let reason = match self.host(raw, Table::Virtual) {
+                Ok(None) => continue,
                 Ok(Some(host)) => match self.no_route(&host) {
-                    None => drop(wanted.routed.insert(host)),
+                    None => {
+                        wanted.routed.insert(host);
+                        continue;
+                    }
                     Some(Reason::OwnLine(value)) if value == super::around::prepend(raw) => {
                         wanted.own.insert(host);
+                        continue;
                     }
-                    Some(reason) => refuse(reason),
+                    Some(reason) if reason.is_of_control_file() && self.around.routed.contains(&host) => {
+                        refuse(&mut wanted.kept, Table::Virtual, raw, reason);
+                        wanted.routed.insert(host);
+                        continue;
+                    }
+                    Some(reason) => reason,
                 },
-            }
+                Err(reason) => reason,
+            };
+            refuse(&mut wanted.refused, Table::Virtual, raw, reason.clone());
+            unroutable.insert(raw.as_slice(), reason);
         }
         let mut local = BTreeSet::new();
         for raw in &rows.rcpthosts {
@@ -171,16 +199,25 @@ impl<'a> Judge<'a> {
             match self.host(raw, Table::Rcpthosts) {
                 Err(reason) => refuse(reason),
                 Ok(None) => {}
-                Ok(Some(host)) if self.has_way(&host, &wanted.routed) => drop(wanted.accepted.insert(host)),
-                Ok(Some(host)) => match (self.choices.rcpthosts_only, self.no_route(&host)) {
-                    (RcpthostsOnly::Ask, _) => drop(wanted.undecided.insert(host)),
-                    (RcpthostsOnly::Relay, _) => drop(wanted.accepted.insert(host)),
-                    (RcpthostsOnly::Local, Some(reason)) => refuse(reason),
-                    (RcpthostsOnly::Local, None) => {
-                        local.insert(host.clone());
-                        wanted.accepted.insert(host);
+                Ok(Some(host)) if self.around.has_way(&host, &wanted.routed) => drop(wanted.accepted.insert(host)),
+                Ok(Some(host)) => {
+                    // Rule V7 is for hosts that table virtual says nothing of.
+                    let keys = candidates(host.as_bytes());
+                    let virtually = keys.iter().find_map(|key| unroutable.get(key.as_bytes()));
+                    match (virtually, self.choices.rcpthosts_only, self.no_route(&host)) {
+                        (Some(reason), ..) => refuse(reason.clone()),
+                        (None, RcpthostsOnly::Ask, _) => drop(wanted.undecided.insert(host)),
+                        (None, RcpthostsOnly::Relay, _) => {
+                            wanted.relayed.insert(host.clone());
+                            wanted.accepted.insert(host);
+                        }
+                        (None, RcpthostsOnly::Local, Some(reason)) => refuse(reason),
+                        (None, RcpthostsOnly::Local, None) => {
+                            local.insert(host.clone());
+                            wanted.accepted.insert(host);
+                        }
                     }
-                },
+                }
             }
         }
         let virtuals = wanted.routed.iter().chain(&wanted.own);
@@ -234,12 +271,6 @@ impl<'a> Judge<'a> {
             let (below, whose) = self.below_routed.get(key)?;
             Some(Reason::Covers(below.clone(), whose))
         }
-    }
-
-    /// True if it is known where mail for `host` of table rcpthosts goes.
-    fn has_way(&self, host: &Host, routed: &BTreeSet<Host>) -> bool {
-        let virtually = || candidates(host.as_bytes()).iter().any(|key| routed.contains(key));
-        self.around.is_local(host) || virtually() || self.around.has_own_way(host)
     }
 
     fn is_accepted(&self, host: &Host, accepted: &BTreeSet<Host>) -> bool {

@@ -59,9 +59,9 @@ fn hostile_hosts_are_refused_and_named() {
         ["", "a:b.test", "a\nb.test", "a=b.test", "#a.test", " a.test", "a.test ", "a\0.test", "m\u{fc}.test"];
     let more = [".", "..a.test", "a..test", "a.test.", "test", ".test", ".wild.test", "a/b.test", "*.test", &long];
     let all: Vec<_> = hostile.into_iter().chain(more).collect();
-    let wanted = judged(&all, &all[..all.len() - 1], &choices());
+    let wanted = judged(&all, &all, &choices());
     assert!(wanted.routed.is_empty() && wanted.accepted.is_empty() && wanted.undecided.is_empty(), "{wanted:?}");
-    assert_eq!(wanted.refused.len(), 2 * all.len() - 1, "each of them, in each table");
+    assert_eq!(wanted.refused.len(), 2 * all.len(), "each of them, in each table");
     assert_eq!(reason(&wanted, ""), Some(Reason::Empty));
     assert_eq!(reason(&wanted, "a\nb.test"), Some(Reason::NoHost));
     assert_eq!(reason(&wanted, ".test"), Some(Reason::OneLabel));
@@ -121,6 +121,37 @@ fn wildcards_take_nothing_that_is_another_s() {
     assert_eq!(texts(&below.accepted), ["a.wild.test"], "routed by the suffix");
     let above = judged(&["a.wild.test"], &[".wild.test"], &choices);
     assert_eq!(texts(&above.undecided), [".wild.test"], "the rest of it would be relayed");
+}
+
+#[test]
+fn a_refused_virtual_host_is_no_host_of_table_rcpthosts_only() {
+    let long = format!("{}.test", "a".repeat(234));
+    let virtuals = [".deep.test", "me.test", &long, ".other.test"];
+    let accepted = [".deep.test", "x.deep.test", "me.test", &long, "x.other.test", "old.test"];
+    for only in [RcpthostsOnly::Ask, RcpthostsOnly::Relay, RcpthostsOnly::Local] {
+        let except = hosts(&["y.other.test"]);
+        let choices = Choices { wildcards: true, except, rcpthosts_only: only, ..choices() };
+        let wanted = judged(&virtuals, &accepted, &choices);
+        let refused = wanted.refused.iter().filter(|refused| refused.table == Table::Rcpthosts).count();
+        assert_eq!(refused, 5, "{only:?} {wanted:?}");
+        assert_eq!(wanted.accepted.len() + wanted.undecided.len(), 1, "old.test, {only:?}");
+        assert_eq!(wanted.relayed.len(), usize::from(only == RcpthostsOnly::Relay));
+    }
+}
+
+#[test]
+fn a_host_in_the_block_is_kept_when_a_control_file_says_otherwise() {
+    let all = ["mail.test", "me.test", "relay.test", ".deep.test", "bob.test"];
+    let choices = Choices { wildcards: true, ..choices() };
+    let mut around = around();
+    around.routed = hosts(&all).into_iter().collect();
+    let wanted = Wanted::judge(&rows(&all, &all), &around, &choices);
+    assert_eq!(texts(&wanted.routed), [".deep.test", "mail.test", "me.test", "relay.test"]);
+    assert_eq!(wanted.kept.len(), 4);
+    assert_eq!(wanted.refused.len(), 1, "your own line counts");
+    assert_eq!(wanted.accepted.len(), 5);
+    let denied = Choices { deny: hosts(&["in.deep.test"]), ..choices };
+    assert_eq!(Wanted::judge(&rows(&all, &all), &around, &denied).kept.len(), 3, "who denies it has thought of it");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use super::limits::Limit;
 use super::{Choices, List};
 use crate::key::Host;
 use crate::rcpthosts::candidates;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Most hosts that stand in rcpthosts, the administrator's counted; qmail-smtpd reads that file anew for each connection.
 /// Source: qmail-smtpd(8) advises 50.
@@ -76,6 +76,9 @@ pub struct Plan {
     pub waiting: Vec<Waiting>,
     /// Hosts that would come, if any might.
     pub held: BTreeSet<Host>,
+    /// Hosts that no row routes any more, and that stay routed: mail for them is accepted by this line, and has no other
+    /// way.
+    pub kept: BTreeMap<Host, Vec<u8>>,
     /// What to remember once qmail-send was told.
     pub memory: Memory,
 }
@@ -103,7 +106,7 @@ impl Look<'_> {
         let own = |host: &&Host| around.accepts_by_own_line(host);
         let unwanted: Vec<_> = current.difference(&wanted.accepted).filter(|host| !own(host)).collect();
         let coming: Vec<_> = wanted.accepted.difference(&current).filter(|host| !own(host)).collect();
-        self.limit(plan, List::Rcpthosts, current.len(), &unwanted, coming.len());
+        self.limit(plan, List::Rcpthosts, current.len(), &unwanted, &unwanted, coming.len());
         plan.late.rcpthosts = current.intersection(&wanted.accepted).filter(|host| !own(host)).cloned().collect();
         for host in unwanted {
             let missed = Missed::again(self.memory.accepted.get(host), self.now, self.yes);
@@ -128,14 +131,23 @@ impl Look<'_> {
             // The administrator's line has taken its place; ours stands behind it, and would count.
             .partition(|host| around.own_routes.contains_key(host.as_bytes()));
         let coming: Vec<_> = wanted.routed.difference(&around.routed).collect();
-        self.limit(plan, List::Virtualdomains, around.routed.len(), &unwanted, coming.len());
         plan.routed = around.routed.intersection(&wanted.routed).cloned().collect();
+        if self.may_add {
+            plan.routed.extend(coming.iter().map(|&host| host.clone()));
+        }
+        let needed = self.needed(plan, &unwanted);
+        plan.kept = needed.iter().filter_map(|(&host, lasting)| Some((host.clone(), lasting.clone()?))).collect();
+        let going: Vec<_> = unwanted.iter().copied().filter(|host| !plan.kept.contains_key(*host)).collect();
+        self.limit(plan, List::Virtualdomains, around.routed.len(), &unwanted, &going, coming.len());
         plan.removed.extend(taken.into_iter().map(|host| (List::Virtualdomains, host.clone())));
         for host in unwanted {
             let mut missed = Missed::again(self.memory.routed.get(host), self.now, self.yes);
-            // Accepted on purpose: mail for it goes elsewhere from then on.
-            let open = plan.late.rcpthosts.contains(host) && !wanted.accepted.contains(host);
-            missed.closed = if open { None } else { missed.closed.or(Some(self.now)) };
+            missed.closed = if needed.contains_key(host) { None } else { missed.closed.or(Some(self.now)) };
+            if plan.kept.contains_key(host) {
+                plan.routed.insert(host.clone());
+                plan.memory.routed.insert(host.clone(), missed);
+                continue;
+            }
             let queued = missed.closed.is_some() && (self.needs)(host);
             let kept = queued.then_some(self.choices.removed_grace);
             if missed.closed.is_some_and(|closed| missed.ends(closed, kept) <= self.now) {
@@ -150,9 +162,49 @@ impl Look<'_> {
             plan.memory.routed.insert(host.clone(), missed);
         }
         self.add(plan, List::Virtualdomains, &coming);
-        if self.may_add {
-            plan.routed.extend(coming.into_iter().cloned());
+    }
+
+    /// Those of the `unwanted` routes without which mail that is accepted would lose its way; with a line that accepts it,
+    /// if one does that is not about to go. `plan.routed` are the routes that stay, `plan.late.rcpthosts` the lines.
+    fn needed<'h>(&self, plan: &Plan, unwanted: &[&'h Host]) -> BTreeMap<&'h Host, Option<Vec<u8>>> {
+        let (around, wanted) = (self.around, self.wanted);
+        let mut needed = BTreeMap::<_, Option<Vec<u8>>>::new();
+        if unwanted.is_empty() {
+            return needed;
         }
+        let loses = |host: &Host, line: &Host| !wanted.relayed.contains(line) && !around.has_way(host, &plan.routed);
+        let ours = |line: &Host| plan.late.rcpthosts.contains(line);
+        let mut note = |route: &'h Host, line: &Host| {
+            let lasting = needed.entry(route).or_default();
+            if around.accepts_by_own_line(line) || wanted.accepted.contains(line) {
+                lasting.get_or_insert_with(|| line.as_bytes().to_vec());
+            }
+        };
+        // Lines that accept the routed host, or all that is below it.
+        for &route in unwanted {
+            for line in candidates(route.as_bytes()) {
+                if (ours(&line) || around.accepts_by_own_line(&line)) && loses(route, &line) {
+                    note(route, &line);
+                }
+            }
+        }
+        // Lines that accept what is below a routed suffix.
+        let suffixes = unwanted.iter().filter(|host| host.as_bytes().starts_with(b"."));
+        let suffixes: BTreeMap<&[u8], &'h Host> = suffixes.map(|&host| (host.as_bytes(), host)).collect();
+        if suffixes.is_empty() {
+            return needed;
+        }
+        let own = around.own_accepted.iter().chain(&around.own_accepted_more).filter_map(|line| Host::new(line));
+        for line in plan.late.rcpthosts.iter().cloned().chain(own) {
+            for above in candidates(line.as_bytes()).into_iter().skip(1) {
+                if let Some(&route) = suffixes.get(above.as_bytes())
+                    && loses(&line, &line)
+                {
+                    note(route, &line);
+                }
+            }
+        }
+        needed
     }
 
     /// In which of the two files the accepted hosts stand, now and when qmail-send was told.
@@ -180,13 +232,13 @@ impl Look<'_> {
         *place = late;
     }
 
-    fn limit(&self, plan: &mut Plan, list: List, of: usize, unwanted: &[&Host], coming: usize) {
+    fn limit(&self, plan: &mut Plan, list: List, of: usize, unwanted: &[&Host], going: &[&Host], coming: usize) {
         let known = match list {
             List::Virtualdomains => &self.memory.routed,
             List::Rcpthosts => &self.memory.accepted,
         };
         let agreed = |host: &&&Host| known.get(**host).is_some_and(|missed| missed.agreed);
-        let going = unwanted.iter().filter(|host| !agreed(host)).count();
+        let going = going.iter().filter(|host| !agreed(host)).count();
         let coming = if self.may_add { coming } else { 0 };
         plan.limits.extend(Limit::of(list, of, unwanted.len(), going, coming, self.choices));
     }

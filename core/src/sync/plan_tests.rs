@@ -2,6 +2,7 @@ use super::*;
 use crate::catalog::Table;
 use crate::settings::RcpthostsOnly;
 use crate::sync::around::{Files, route};
+use crate::sync::block::Marked;
 use crate::sync::hosts::Rows;
 use proptest::prelude::*;
 use std::time::Duration;
@@ -52,12 +53,15 @@ impl World {
         Self { virtuals: names.clone(), accepted: names, ..Self::both(&[]) }
     }
 
-    fn plan(&self, now: u64) -> Plan {
-        let around = Around::read(&self.files).unwrap();
+    fn wanted(&self) -> Wanted {
         let mut rows = Rows::default();
         self.virtuals.iter().for_each(|host| rows.add(Table::Virtual, Some(host.as_bytes())));
         self.accepted.iter().for_each(|host| rows.add(Table::Rcpthosts, Some(host.as_bytes())));
-        let wanted = Wanted::judge(&rows, &around, &self.choices);
+        Wanted::judge(&rows, &self.around(), &self.choices)
+    }
+
+    fn plan(&self, now: u64) -> Plan {
+        let (around, wanted) = (self.around(), self.wanted());
         let needs = |host: &Host| self.queue.contains(&host.as_str());
         let Self { choices, memory, may_add, yes, .. } = self;
         let (may_add, yes) = (*may_add, *yes);
@@ -90,6 +94,9 @@ fn without(host: &str, hosts: &mut Vec<String>) {
 }
 
 const NONE: [String; 0] = [];
+
+/// Hosts that cover each other in every way.
+const WORLD: [&str; 8] = ["a.test", "x.a.test", ".a.test", "y.x.a.test", ".x.a.test", "b.test", "z.b.test", ".b.test"];
 
 #[test]
 fn a_host_comes_at_once_and_nothing_is_left_to_do() {
@@ -285,7 +292,155 @@ fn while_the_programs_are_not_ours_hosts_only_go() {
     assert_eq!(world.look(1301).0, ["rcpthosts c.test", "virtualdomains c.test"]);
 }
 
+#[test]
+fn a_host_stays_routed_while_a_line_that_stays_accepts_it() {
+    let mut world = World::both(&["x.wild.test", "b.test"]);
+    world.choices.wildcards = true;
+    world.look(0);
+    // Its rows become one of the suffix above it, which cannot come.
+    world.virtuals = vec![".wild.test".to_owned(), "b.test".to_owned()];
+    world.may_add = false;
+    for now in [1000, 1300, 2000] {
+        assert_eq!(world.look(now), (vec![], vec![]));
+    }
+    let plan = world.plan(2001);
+    assert_eq!(plan.kept.values().collect::<Vec<_>>(), [b"x.wild.test"], "it is named");
+    assert_eq!(plan.waiting, [], "nothing changes by waiting");
+    world.may_add = true;
+    assert_eq!(world.look(2001), (vec!["virtualdomains .wild.test".to_owned()], vec![]));
+    assert_eq!(world.look(2301).1, ["virtualdomains x.wild.test"], "there is another way");
+}
+
+#[test]
+fn a_line_of_the_administrators_keeps_the_route_of_what_it_accepts() {
+    for (line, route) in [("a.test", "a.test"), (".a.test", "x.a.test"), ("x.a.test", ".a.test")] {
+        let mut world = World::new(&[route, "b.test"], &["b.test"]);
+        world.choices.wildcards = true;
+        world.files.rcpthosts = some(&format!("mail.test\n{line}\n"));
+        world.look(0);
+        without(route, &mut world.virtuals);
+        for now in [1000, 1300, 1600, 2000] {
+            assert_eq!(world.look(now).1, NONE, "{line}");
+        }
+        let kept = world.plan(2000).kept;
+        assert_eq!(kept, BTreeMap::from([(Host::new(route.as_bytes()).unwrap(), line.as_bytes().to_vec())]));
+        // It counts from when that line is gone.
+        let text = String::from_utf8(world.files.rcpthosts.clone().unwrap()).unwrap();
+        world.files.rcpthosts = some(&text.replacen(&format!("{line}\n"), "", 1));
+        assert_eq!(world.look(3000).1, NONE, "{line}");
+        assert_eq!(world.look(3299).1, NONE, "{line}");
+        assert_eq!(world.look(3300).1, [format!("virtualdomains {route}")]);
+    }
+    let mut many = World::numbered(30);
+    many.accepted.clear();
+    many.files.rcpthosts = some(&(0..29).map(|n| format!("h{n}.test\n")).collect::<String>());
+    many.look(0);
+    many.virtuals.drain(..29);
+    assert_eq!(many.plan(1).limits, [], "none of them goes");
+}
+
+#[test]
+fn a_route_waits_for_a_suffix_that_accepts_its_host_and_for_hosts_below_it() {
+    let mut world = World::both(&["b.test"]);
+    world.choices.wildcards = true;
+    world.virtuals.extend(["x.w.test", ".v.test"].map(str::to_owned));
+    world.accepted.extend([".w.test", "y.v.test"].map(str::to_owned));
+    world.choices.rcpthosts_only = RcpthostsOnly::Local;
+    world.look(0);
+    (world.virtuals, world.accepted) = (vec!["b.test".to_owned()], vec!["b.test".to_owned()]);
+    assert_eq!(world.look(1000).1, NONE);
+    assert_eq!(world.look(1299).1, NONE);
+    assert_eq!(world.look(1300).1, ["rcpthosts .w.test", "rcpthosts y.v.test"]);
+    assert_eq!(world.look(1599).1, NONE, "connections go on with what they have read");
+    assert_eq!(world.look(1600).1.len(), 3);
+    assert_eq!(world.around().routed.len(), 1);
+}
+
+#[test]
+fn a_line_of_a_control_file_takes_no_host_away_that_is_there() {
+    for only in [RcpthostsOnly::Ask, RcpthostsOnly::Relay, RcpthostsOnly::Local] {
+        let mut world = World::both(&[".wild.test", "b.test", "c.test"]);
+        (world.choices.wildcards, world.choices.rcpthosts_only) = (true, only);
+        world.look(0);
+        world.files.smtproutes = some("printer.wild.test:10.0.0.5\nb.test:10.0.0.6\n");
+        world.files.locals = some("mail.test\nc.test\n");
+        for now in [1000, 1300, 1600] {
+            assert_eq!(world.look(now), (vec![], vec![]), "{only:?}");
+        }
+        assert_eq!(world.around().routed.len(), 3);
+        assert_eq!(world.around().accepted.len(), 3);
+    }
+}
+
 proptest! {
+    /// Whatever tables, files and settings become: no line is added for mail that has no way, and what is accepted does
+    /// not lose its way.
+    #[test]
+    fn what_is_accepted_keeps_its_way(
+        steps in proptest::collection::vec(
+            (
+                proptest::collection::vec(0..WORLD.len(), 0..8),
+                proptest::collection::vec(0..WORLD.len(), 0..8),
+                [proptest::collection::vec(0..WORLD.len(), 0..2), proptest::collection::vec(0..WORLD.len(), 0..2),
+                 proptest::collection::vec(0..WORLD.len(), 0..2), proptest::collection::vec(0..WORLD.len(), 0..2)],
+                0..900u64,
+                (any::<bool>(), any::<bool>(), 0..4usize),
+            ),
+            1..12,
+        ),
+        only in 0..3usize,
+    ) {
+        let mut world = World::both(&[]);
+        world.yes = true;
+        world.choices.rcpthosts_only = [RcpthostsOnly::Ask, RcpthostsOnly::Local, RcpthostsOnly::Relay][only];
+        let mut now = 0;
+        for (virtuals, accepted, [locals, relayed, routes, lines], later, (may_add, wildcards, changes)) in steps {
+            now += later;
+            let names = |chosen: &[usize]| chosen.iter().map(|&n| WORLD[n].to_owned()).collect::<Vec<_>>();
+            let text = |chosen: &[usize], end: &str| {
+                Some(names(chosen).iter().map(|name| format!("{name}{end}\n")).collect::<String>().into_bytes())
+            };
+            let around = world.around();
+            (world.virtuals, world.accepted) = (names(&virtuals), names(&accepted));
+            (world.may_add, world.choices.wildcards) = (may_add, wildcards);
+            // The administrator changes a file now and then.
+            match changes {
+                0 => world.files.locals = text(&locals, ""),
+                1 => world.files.smtproutes = text(&relayed, ":10.0.0.1"),
+                2 => {
+                    let own = Marked::own_only(text(&routes, ":bob").unwrap());
+                    world.files.virtualdomains = own.write(around.virtualdomains.lines());
+                }
+                _ => {
+                    let own = Marked::own_only(text(&lines, "").unwrap());
+                    world.files.rcpthosts = own.write(around.rcpthosts.lines());
+                }
+            }
+            let (before, plan) = (world.around(), world.plan(now));
+            let rows = world.wanted();
+            prop_assert!(plan.limits.is_empty());
+            for name in WORLD.iter().map(|name| Host::new(name.as_bytes()).unwrap()) {
+                let suffix = name.as_bytes().starts_with(b".");
+                // Any host below a suffix that has no line of its own.
+                let name = if suffix { Host::new(&[b"any", name.as_bytes()].concat()).unwrap() } else { name };
+                let had_way = before.has_way(&name, &before.routed);
+                let has_way = before.has_way(&name, &plan.routed);
+                let by = |lines: &dyn Fn(&Host) -> bool| candidates(name.as_bytes()).into_iter().find(|key| lines(key));
+                let own = |key: &Host| before.accepts_by_own_line(key);
+                let was = by(&|key| own(key) || before.accepted.contains(key));
+                for (when, list) in [("early", &plan.early.rcpthosts), ("late", &plan.late.rcpthosts)] {
+                    let is = by(&|key| own(key) || list.contains(key));
+                    let elsewhere = by(&|key| (own(key) || list.contains(key)) && rows.relayed.contains(key));
+                    prop_assert!(
+                        is.is_none() || has_way || elsewhere.is_some() || (was.is_some() && !had_way),
+                        "{}: {} is accepted by {:?}, and has no way by {:?}", when, name, is, plan.routed
+                    );
+                }
+            }
+            world.look(now);
+        }
+    }
+
     /// Whatever comes and goes: mail is never accepted for a host that the tables have routed unless it still is, and
     /// nothing goes that the tables want.
     #[test]

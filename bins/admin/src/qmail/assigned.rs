@@ -1,28 +1,9 @@
 //! users/cdb: the recipients that qmail-lspawn finds without qmail-getpw.
 
 use super::cdb;
+use qmail_lookup_core::lint::assigned::Line;
 use std::io::{Error, ErrorKind, Result};
 use std::path::Path;
-
-/// A line of users/assign as it stands in users/cdb.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Line {
-    /// The local part, or what it begins with; in lower case.
-    pub(crate) name: Vec<u8>,
-    /// True for `+` lines: every local part that begins so.
-    pub(crate) is_prefix: bool,
-    pub(crate) user: Vec<u8>,
-    pub(crate) uid: u32,
-    pub(crate) home: Vec<u8>,
-}
-
-impl Line {
-    /// As users/assign has it, as far as it is kept here.
-    pub(crate) fn shown(&self) -> String {
-        let (kind, text) = (if self.is_prefix { '+' } else { '=' }, crate::output::text);
-        format!("{kind}{}:{}:{}:", text(&self.name), text(&self.user), self.uid)
-    }
-}
 
 /// All lines; `None` if there is no users/cdb below `qmail`.
 ///
@@ -44,12 +25,12 @@ pub(crate) fn read(qmail: &Path) -> Result<Option<Vec<Line>>> {
 fn line(key: &[u8], data: &[u8]) -> Option<Line> {
     let (name, is_prefix) = key.strip_suffix(b"\0").map_or((key, true), |name| (name, false));
     let mut fields = data.split(|&byte| byte == 0);
-    let (user, uid, _gid, home) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
+    let (user, uid, _gid, _home) = (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
     // qmail-lspawn takes the digits that the field begins with, and nothing for 0.
     let digits = uid.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let uid = std::str::from_utf8(uid.get(..digits)?).ok()?;
     let uid = if uid.is_empty() { 0 } else { uid.parse().ok()? };
-    Some(Line { name: name.to_vec(), is_prefix, user: user.to_vec(), uid, home: home.to_vec() })
+    Some(Line { name: name.to_vec(), is_prefix, user: user.to_vec(), uid })
 }
 
 #[cfg(test)]
@@ -75,7 +56,7 @@ mod tests {
     fn lines_are_what_qmail_newu_makes_of_them() {
         let found = |records: &[(&[u8], &[u8])]| {
             let lines = read(qmail(records).path()).unwrap().unwrap();
-            lines.iter().map(Line::shown).collect::<Vec<_>>()
+            lines.iter().map(Line::to_string).collect::<Vec<_>>()
         };
         assert_eq!(
             found(&[(b"!bob\0", BOB), (b"!bob-", BOB), (b"!", BOB), (b"", b"-")]),

@@ -4,7 +4,7 @@ use super::files::{cannot, replace_with};
 use cdb2::{CDB, CDBMake};
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
-use std::io::{Error, ErrorKind, Read, Result};
+use std::io::{Error, ErrorKind, Read, Result, Seek};
 use std::path::Path;
 
 /// What stands before the records: where each of the 256 tables of keys begins, and how many slots it has.
@@ -22,14 +22,29 @@ pub(crate) type Record = (Vec<u8>, Vec<u8>);
 /// # Errors
 /// If that fails; then nothing has changed. The error names the file.
 pub(crate) fn replace<'a>(path: &Path, hosts: impl IntoIterator<Item = &'a [u8]>) -> Result<()> {
+    replace_with(path, 0o644, |file| fill(file, hosts))
+}
+
+/// What a database of these hosts holds, as [`replace`] writes it.
+///
+/// # Errors
+/// If there is no room for it in the folder of temporary files.
+pub(crate) fn content<'a>(hosts: impl IntoIterator<Item = &'a [u8]>) -> Result<Vec<u8>> {
+    let mut file = tempfile::tempfile().map_err(cannot("write a file in", &std::env::temp_dir()))?;
+    fill(&mut file, hosts)?;
+    let mut content = Vec::new();
+    file.rewind()?;
+    file.read_to_end(&mut content)?;
+    Ok(content)
+}
+
+fn fill<'a>(file: &mut fs::File, hosts: impl IntoIterator<Item = &'a [u8]>) -> Result<()> {
     let hosts: BTreeSet<Vec<u8>> = hosts.into_iter().map(<[u8]>::to_ascii_lowercase).collect();
-    replace_with(path, 0o644, |file| {
-        let mut made = CDBMake::new(file.try_clone()?)?;
-        for host in &hosts {
-            made.add(host, b"")?;
-        }
-        made.finish()
-    })
+    let mut made = CDBMake::new(file.try_clone()?)?;
+    for host in &hosts {
+        made.add(host, b"")?;
+    }
+    made.finish()
 }
 
 /// The keys of the database at `path`; `None` if there is no such file.

@@ -48,7 +48,7 @@ pub(crate) fn replace(path: &Path, content: &[u8], mode: u32) -> Result<bool> {
 ///
 /// # Errors
 /// As there.
-pub(super) fn replace_with(path: &Path, mode: u32, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
+pub(crate) fn replace_with(path: &Path, mode: u32, fill: impl FnOnce(&mut File) -> Result<()>) -> Result<()> {
     let place = place(path).map_err(cannot("follow", path))?;
     let (folder, name) = split(&place)?;
     let old = match fs::symlink_metadata(&place) {
@@ -67,9 +67,11 @@ pub(super) fn replace_with(path: &Path, mode: u32, fill: impl FnOnce(&mut File) 
     let us = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
     let (owner, mode) = old.map_or((us, mode), |old| ((old.uid(), old.gid()), old.mode() & 0o7777));
     fill(new.as_file_mut())
+        // Before the owner: the mode of another's file is for who has CAP_FOWNER, and `sync` as a service has not.
+        .and_then(|()| protect(new.as_file(), mode))
         .and_then(|()| own(new.as_file(), owner))
-        // After the owner: giving a file away takes bits of its mode.
-        .and_then(|()| new.as_file().set_permissions(Permissions::from_mode(mode)))
+        // Giving a file away takes bits of its mode, if it has some.
+        .and_then(|()| protect(new.as_file(), mode))
         .and_then(|()| new.as_file().sync_all())
         .map_err(&failed)?;
     new.persist(&place).map_err(|error| failed(error.error))?;
@@ -125,6 +127,11 @@ pub(super) fn split(path: &Path) -> Result<(&Path, &OsStr)> {
 fn own(file: &File, (uid, gid): (u32, u32)) -> Result<()> {
     let is = file.metadata()?;
     if (is.uid(), is.gid()) == (uid, gid) { Ok(()) } else { fchown(file, Some(uid), Some(gid)) }
+}
+
+fn protect(file: &File, mode: u32) -> Result<()> {
+    let is = file.metadata()?.mode() & 0o7777;
+    if is == mode { Ok(()) } else { file.set_permissions(Permissions::from_mode(mode)) }
 }
 
 /// Removes what killed runs left beside the file `name`.

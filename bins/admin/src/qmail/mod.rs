@@ -4,6 +4,7 @@
 pub(crate) mod assigned;
 pub(crate) mod cdb;
 pub(crate) mod files;
+mod idle;
 pub(crate) mod net;
 pub(crate) mod programs;
 pub(crate) mod queue;

@@ -36,36 +36,62 @@ pub(crate) fn hosts(home: &Path) -> Result<BTreeSet<Host>> {
     Ok(hosts)
 }
 
+/// True if a file of the safety net is in the alias user's `home`.
+///
+/// # Errors
+/// If one cannot be read. The error names it.
+pub(crate) fn has_any(home: &Path) -> Result<bool> {
+    let hosts = hosts(home)?;
+    if hosts.is_empty() {
+        return Ok(false);
+    }
+    let home = Home::open(home)?;
+    for host in &hosts {
+        if matches!(home.examine(&name(host))?, Found::Right | Found::Content) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Gives each of `hosts` its file, root's and 0644, whatever stands there, and writes the folder to disk. The files are
 /// names of one and the same. The alias user can write in his home: nothing of it is followed, and nothing else there is
 /// changed.
 ///
 /// # Errors
-/// If one cannot be made: there is no such folder; the host is longer than [`qmail_lookup_core::sync::HOST_MAX`]; a folder with something in it
-/// stands there. The error names it.
+/// If one cannot be made: there is no such folder; the host is longer than [`qmail_lookup_core::sync::HOST_MAX`]; a folder
+/// with something in it stands there. The error names it, and says how many more there are: all others are made.
 pub(crate) fn put(home: &Path, hosts: &BTreeSet<Host>) -> Result<()> {
     if hosts.is_empty() {
         return Ok(());
     }
     let home = Home::open(home)?;
-    let mut new = None;
+    let (mut new, mut failed) = (None, Vec::new());
     for host in hosts {
         let name = name(host);
-        let found = home.examine(&name)?;
-        if found != Found::Right {
-            let new = match &mut new {
-                Some(new) => new,
-                new => new.insert(New::make(&home)?),
-            };
-            new.place(&name, found)?;
-        }
+        let found = match home.examine(&name) {
+            Ok(Found::Right) => continue,
+            Ok(found) => found,
+            Err(error) => {
+                failed.push(error);
+                continue;
+            }
+        };
+        let new = match &mut new {
+            Some(new) => new,
+            new => new.insert(New::make(&home)?),
+        };
+        failed.extend(new.place(&name, found).err());
     }
-    match new {
-        Some(new) => {
-            drop(new);
-            home.sync()
-        }
+    if let Some(new) = new {
+        drop(new);
+        home.sync()?;
+    }
+    let more = failed.len().saturating_sub(1);
+    match failed.into_iter().next() {
         None => Ok(()),
+        Some(only) if more == 0 => Err(only),
+        Some(first) => Err(Error::new(first.kind(), format!("{first}; and {more} more"))),
     }
 }
 

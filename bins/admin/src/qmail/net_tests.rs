@@ -129,6 +129,19 @@ fn nothing_that_the_alias_user_lays_out_is_followed_or_waited_for() {
 }
 
 #[test]
+fn a_file_that_cannot_be_made_takes_no_other_host_its_own() {
+    let home = home();
+    for host in ["b:com", "c:com"] {
+        fs::create_dir_all(home.path().join(format!(".qmail-={host}=-default/x"))).unwrap();
+    }
+    let error = put(home.path(), &some(&["a.com", "b.com", "c.com", "d.com"])).unwrap_err().to_string();
+    assert!(error.contains(".qmail-=b:com=-default") && error.ends_with("; and 1 more"), "{error}");
+    assert_in_place(&home, ".qmail-=a:com=-default");
+    assert_in_place(&home, ".qmail-=d:com=-default");
+    assert_eq!(names(&home).len(), 4, "its own names are gone");
+}
+
+#[test]
 fn only_files_with_our_content_are_removed() {
     let home = home();
     put(home.path(), &some(&["a.com", "b.com"])).unwrap();

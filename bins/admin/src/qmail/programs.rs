@@ -4,6 +4,7 @@ use memchr::memmem::Finder;
 use qmail_lookup_core::dropin::{Dropin, MARK};
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Result};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 /// Whose program stands at a path.
@@ -55,6 +56,20 @@ pub(crate) fn is(path: &Path, program: Dropin) -> Result<bool> {
     let named = |error: Error| Error::new(error.kind(), format!("cannot read {}: {error}", path.display()));
     let [found] = holds(File::open(path).map_err(named)?, [program.mark()]).map_err(named)?;
     Ok(found)
+}
+
+/// True if the file at `path` can be run by somebody: a script, or a binary.
+///
+/// # Errors
+/// If it cannot be read. The error names it.
+pub(crate) fn is_program(path: &Path) -> Result<bool> {
+    let named = |error: Error| Error::new(error.kind(), format!("cannot read {}: {error}", path.display()));
+    let mut file = File::open(path).map_err(named)?;
+    let is = file.metadata().map_err(named)?;
+    let mut begin = Vec::new();
+    file.by_ref().take(4).read_to_end(&mut begin).map_err(named)?;
+    let is_known = begin.starts_with(b"#!") || begin == b"\x7fELF";
+    Ok(is_known && is.permissions().mode() & 0o111 != 0)
 }
 
 /// The same for what `program` gives.

@@ -1,7 +1,8 @@
 //! Recipients in qmail's queue that are still to be delivered.
 
-use super::files::cannot;
+use super::files::{self, cannot};
 use qmail_lookup_core::Host;
+use qmail_lookup_core::control::first_line;
 use qmail_lookup_core::virtuals::{Encoded, Queued};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -23,8 +24,9 @@ pub(crate) struct Held {
 impl Held {
     /// Whether taking the line of `host`, perhaps a `.suffix`, out of virtualdomains could misroute something.
     pub(crate) fn needs(&self, host: &Host) -> bool {
-        let below = |domain: &Host| host.as_bytes().starts_with(b".") && domain.as_bytes().ends_with(host.as_bytes());
-        self.encoded.contains(host) || self.unrouted.contains(host) || self.unrouted.iter().any(below)
+        let below = |domain: &Host| domain.as_bytes().ends_with(host.as_bytes());
+        let is_suffix = host.as_bytes().starts_with(b".");
+        self.encoded.contains(host) || self.unrouted.contains(host) || is_suffix && self.unrouted.iter().any(below)
     }
 }
 
@@ -39,9 +41,9 @@ impl Held {
 /// If it cannot be read. The error names what.
 pub(crate) fn read(qmail: &Path) -> Result<Held> {
     let mut held = Held::default();
-    let queue = qmail.join("queue");
+    let (queue, added) = (qmail.join("queue"), added(qmail)?);
     each_message(&queue.join("todo"), true, &mut |file| {
-        each_to_do(file, |recipient| add_domains(recipient, &mut held.unrouted))
+        each_to_do(file, |recipient| add_domains(recipient, added.as_deref(), &mut held.unrouted))
     })?;
     each_message(&queue.join("local"), true, &mut |file| {
         each_to_do(file, |recipient| held.encoded.extend(host(recipient)))
@@ -61,10 +63,22 @@ fn host(recipient: &[u8]) -> Option<Host> {
     }
 }
 
-/// Every domain for which qmail-send may yet look: the written one, and by control/percenthack those behind a `%`.
-fn add_domains(recipient: &[u8], domains: &mut BTreeSet<Host>) {
+/// The domain that qmail-send adds to a recipient without one.
+fn added(qmail: &Path) -> Result<Option<Vec<u8>>> {
+    for name in ["envnoathost", "me"] {
+        let content = files::read(&qmail.join("control").join(name))?;
+        if let Some(line) = content.as_deref().and_then(first_line) {
+            return Ok(Some(line.to_vec()));
+        }
+    }
+    Ok(None)
+}
+
+/// Every domain for which qmail-send may yet look: the written one, else the one that is `added`; and by
+/// control/percenthack those behind a `%`.
+fn add_domains(recipient: &[u8], added: Option<&[u8]>, domains: &mut BTreeSet<Host>) {
     let at = recipient.iter().rposition(|&b| b == b'@');
-    let (local, domain) = at.map_or((recipient, None), |at| (&recipient[..at], Some(&recipient[at + 1..])));
+    let (local, domain) = at.map_or((recipient, added), |at| (&recipient[..at], Some(&recipient[at + 1..])));
     for domain in domain.into_iter().chain(local.split(|&b| b == b'%').skip(1)) {
         if let Some(host) = Host::new(domain)
             && !domains.contains(&host)
@@ -173,6 +187,24 @@ mod tests {
         let held = read(qmail.path()).unwrap();
         assert_eq!(held.unrouted, hosts(&["one.test", "two.test", "three.test", "four.test", "five.test"]));
         assert_eq!(held.encoded, hosts(&[]));
+    }
+
+    #[test]
+    fn a_recipient_without_a_domain_holds_the_one_that_qmail_send_adds() {
+        let qmail = qmail(&[("todo/12", b"Tnobody\0Tx@one.test\0")]);
+        let control = |name: &str| qmail.path().join("control").join(name);
+        fs::create_dir(control("")).unwrap();
+        let unrouted = || read(qmail.path()).unwrap().unrouted;
+        assert_eq!(unrouted(), hosts(&["one.test"]));
+        fs::write(control("me"), "Me.test \n").unwrap();
+        assert_eq!(unrouted(), hosts(&["me.test", "one.test"]));
+        fs::write(control("envnoathost"), "added.test\n").unwrap();
+        assert_eq!(unrouted(), hosts(&["added.test", "one.test"]));
+        fs::remove_file(control("me")).unwrap();
+        fs::create_dir(control("me")).unwrap();
+        assert_eq!(unrouted(), hosts(&["added.test", "one.test"]));
+        fs::remove_file(control("envnoathost")).unwrap();
+        assert!(read(qmail.path()).is_err(), "it is not known");
     }
 
     #[test]

@@ -8,12 +8,16 @@ use qmail_lookup_config::QmailSend;
 use std::fs::{self, File};
 use std::io::{Error, ErrorKind, Read, Result as IoResult, Seek};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// How long a program that tells qmail-send may take.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Between the two signals. qmail-send can be about to wait for the next event when the first comes, and route one
+/// message by what it has read before; the second ends that wait.
+const BETWEEN: Duration = Duration::from_secs(1);
 
 /// What ends every failure: nothing that depends on qmail-send is done until then.
 const WHILE_STOPPED: &str = "while qmail is stopped on purpose, use --no-hup";
@@ -59,15 +63,15 @@ pub(crate) fn tell(how: &QmailSend, qmail: &Path, word: Word) -> Result<(), Fail
                     queue.display()
                 ))
             })?;
-            signal(pid, word)
+            signal(pid, qmail, word)
         }
-        QmailSend::Service(service) => tell_service(service, word),
+        QmailSend::Service(service) => tell_service(service, qmail, word),
         QmailSend::PidFile(file) => {
             let text = files::read(file).map_err(not_told)?;
             let text = text.ok_or_else(|| not_told(format!("{} is not there", file.display())))?;
             let pid = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
             let pid = pid.ok_or_else(|| not_told(format!("{} holds no process id", file.display())))?;
-            signal(pid, word)
+            signal(pid, qmail, word)
         }
         QmailSend::Command(command) => {
             let run = Command::new("sh").arg("-c").arg(format!("{command} \"$@\"")).args(["sh", word.name()]).told();
@@ -79,6 +83,16 @@ pub(crate) fn tell(how: &QmailSend, qmail: &Path, word: Word) -> Result<(), Fail
             }
         }
     }
+}
+
+/// Tells it twice to read its control files again.
+///
+/// # Errors
+/// As [`tell`].
+pub(crate) async fn reread(how: &QmailSend, qmail: &Path) -> Result<(), Failure> {
+    tell(how, qmail, Word::Reread)?;
+    tokio::time::sleep(BETWEEN).await;
+    tell(how, qmail, Word::Reread)
 }
 
 /// The process id of the qmail-send that works in `qmail`/queue; `None` if there is none.
@@ -101,6 +115,20 @@ pub(crate) fn find(qmail: &Path) -> Result<Option<u32>, Failure> {
             one.pid,
             other.pid
         ))),
+    }
+}
+
+/// The same, or one that is starting: it reads its control files, and then goes to its queue.
+///
+/// # Errors
+/// As [`find`].
+pub(crate) fn running(qmail: &Path) -> Result<Option<u32>, Failure> {
+    let starting = processes_in(qmail).map_err(|error| not_told(format!("cannot look for qmail-send: {error}")))?;
+    // It may go on between the two looks, never back.
+    match starting.first() {
+        Some(process) => Ok(Some(process.pid)),
+        None if qmail.join("queue").is_dir() => find(qmail),
+        None => Ok(None),
     }
 }
 
@@ -160,20 +188,24 @@ fn processes_in(queue: &Path) -> IoResult<Vec<Process>> {
 }
 
 /// Signals a process, which must be a qmail-send that is ready for it.
-fn signal(pid: u32, word: Word) -> Result<(), Failure> {
-    ready(pid, word)?;
+fn signal(pid: u32, qmail: &Path, word: Word) -> Result<(), Failure> {
+    ready(pid, qmail, word)?;
     let number = i32::try_from(pid).map_err(|_| not_told(format!("{pid} is no process id")))?;
     kill(Pid::from_raw(number), word.signal())
         .map_err(|error| not_told(format!("cannot send qmail-send (process {pid}) {}: {error}", word.name())))
 }
 
-fn ready(pid: u32, word: Word) -> Result<(), Failure> {
+fn ready(pid: u32, qmail: &Path, word: Word) -> Result<(), Failure> {
     let process = Process::look(pid).map_err(|error| not_told(format!("cannot examine process {pid}: {error}")))?;
     let process = process.ok_or_else(|| not_told(format!("there is no process {pid}: qmail-send does not run")))?;
     match process {
         Process { name, .. } if name != "qmail-send" => {
             Err(not_told(format!("process {pid} is no qmail-send but {name}: it is not sent a signal")))
         }
+        _ if works_elsewhere(pid, qmail) => Err(not_told(format!(
+            "process {pid} is a qmail-send, but does not work in {}: it is not sent a signal",
+            qmail.join("queue").display()
+        ))),
         process if !process.catches(word.signal()) => {
             Err(not_told(format!("qmail-send (process {pid}) does not listen to {} yet: try again", word.name())))
         }
@@ -181,8 +213,15 @@ fn ready(pid: u32, word: Word) -> Result<(), Failure> {
     }
 }
 
+/// As far as that can be seen.
+fn works_elsewhere(pid: u32, qmail: &Path) -> bool {
+    let identity = |path: PathBuf| fs::metadata(path).map(|is| (is.dev(), is.ino())).ok();
+    let is = identity(PathBuf::from(format!("/proc/{pid}/cwd")));
+    is.zip(identity(qmail.join("queue"))).is_some_and(|(is, queue)| is != queue)
+}
+
 /// By daemontools. svc's own status says nothing: it is 0 when no supervise runs, and when the service is down.
-fn tell_service(service: &Path, word: Word) -> Result<(), Failure> {
+fn tell_service(service: &Path, qmail: &Path, word: Word) -> Result<(), Failure> {
     let shown = service.display();
     let run = |program: &str, arguments: &[&str]| {
         let run = Command::new(program).args(arguments).arg(service).told();
@@ -195,7 +234,7 @@ fn tell_service(service: &Path, word: Word) -> Result<(), Failure> {
     let pid =
         said.split_once(": up (pid ").and_then(|(_, rest)| rest.split_once(')')).and_then(|(pid, _)| pid.parse().ok());
     let pid = pid.ok_or_else(|| not_told(format!("the service {shown} is not up{said}")))?;
-    ready(pid, word)?;
+    ready(pid, qmail, word)?;
     let option = match word {
         Word::Reread => "-h",
         Word::RetryNow => "-a",

@@ -19,8 +19,15 @@ struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let _ = self.0.kill();
+        // Its group, for some have children.
+        let _ = nix::sys::signal::killpg(self.pid(), Signal::SIGKILL);
         let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    fn pid(&self) -> Pid {
+        Pid::from_raw(i32::try_from(self.0.id()).unwrap())
     }
 }
 
@@ -103,15 +110,10 @@ fn the_process_that_works_in_this_queue_is_found_and_told() {
 #[test]
 fn a_child_that_still_looks_like_qmail_send_is_not_taken_for_a_second_one() {
     let qmail = Qmail::new();
-    let content = SCRIPT.replace(
-        ": >${0%/*}/ready",
-        "(: >${0%/*}/ready; while :; do sleep 0.02; done) &\nchild=$!\ntrap 'kill $child; exit' TERM",
-    );
-    let mut running = qmail.start("qmail-send", &content, "queue");
+    let content = SCRIPT.replace(": >${0%/*}/ready", "(: >${0%/*}/ready; while :; do sleep 0.02; done) &");
+    let running = qmail.start("qmail-send", &content, "queue");
     assert_eq!(processes_in(&qmail.path().join("queue")).unwrap().len(), 2);
     assert_eq!(find(qmail.path()).unwrap(), Some(running.0.id()));
-    kill(Pid::from_raw(i32::try_from(running.0.id()).unwrap()), Signal::SIGTERM).unwrap();
-    running.0.wait().unwrap();
 }
 
 #[test]
@@ -144,8 +146,14 @@ fn only_a_qmail_send_is_told_by_the_number_in_a_file() {
     ] {
         assert!(failure(tell(text)).contains(said), "{text}");
     }
-    let running = qmail.start("qmail-send", SCRIPT, ".");
+    let elsewhere = qmail.start("qmail-send", SCRIPT, ".");
+    assert_eq!(running(qmail.path()).unwrap(), Some(elsewhere.0.id()), "it may be starting");
+    assert!(failure(tell(&elsewhere.0.id().to_string())).contains("does not work in "));
+    drop(elsewhere);
+    assert_eq!(running(qmail.path()).unwrap(), None);
+    let running = qmail.start("qmail-send", SCRIPT, "queue");
     let pid = running.0.id();
+    assert_eq!(super::running(qmail.path()).unwrap(), Some(pid));
     tell(&format!("{pid}\n")).unwrap();
     wait(|| qmail.told() == "HUP\n");
     drop(running);
@@ -180,7 +188,8 @@ fn a_service_is_told_by_svc_only_if_it_is_up() {
     assert!(failure(hup()).contains("no supervise runs in "));
 
     fs::write(service.join("down"), "").unwrap();
-    let supervise = Running(Command::new("supervise").arg(&service).stderr(Stdio::null()).spawn().unwrap());
+    let mut supervise =
+        Running(Command::new("supervise").arg(&service).stderr(Stdio::null()).process_group(0).spawn().unwrap());
     wait(|| Command::new("svok").arg(&service).status().unwrap().success());
     assert!(failure(hup()).contains("is not up"));
     let svc = |option: &str| assert!(Command::new("svc").arg(option).arg(&service).status().unwrap().success());
@@ -191,10 +200,6 @@ fn a_service_is_told_by_svc_only_if_it_is_up() {
     tell(&how, qmail.path(), Word::RetryNow).unwrap();
     wait(|| qmail.told() == "HUP\nALRM\n");
     svc("-dx");
-    drop_when_over(supervise);
+    supervise.0.wait().unwrap();
     assert!(failure(hup()).contains("no supervise runs in "));
-}
-
-fn drop_when_over(mut running: Running) {
-    running.0.wait().unwrap();
 }

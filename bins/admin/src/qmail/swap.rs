@@ -2,8 +2,10 @@
 //! at the name, whole and executable: names are only ever linked and renamed.
 
 use super::files::{UNFINISHED, cannot, remove_unfinished, split, sync};
+pub(crate) use super::idle::run_idle;
+use super::programs::{self, Whose, examine};
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, File, Permissions};
+use std::fs::{self, File, Metadata, Permissions};
 use std::io::{Error, ErrorKind, Result};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
@@ -36,37 +38,84 @@ pub(crate) fn rights(path: &Path) -> Result<Option<(u32, u32, u32)>> {
     Ok(None)
 }
 
-/// True if what stands at `path` is the very file that is kept for it.
+/// How what stands at `path` and what is kept for it are related.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Relation {
+    /// One is not there, or they are two files.
+    Apart,
+    /// One file with two names; or two symbolic links that say the same.
+    Same,
+    /// One leads to the other: to rename either would leave a link to itself, and no program.
+    Entangled,
+}
+
+/// See [`Relation`].
 ///
 /// # Errors
 /// If one is there and cannot be examined. The error names it.
-pub(crate) fn is_kept(path: &Path) -> Result<bool> {
-    let file = |path: &Path| match fs::symlink_metadata(path) {
-        Ok(is) => Ok(Some((is.dev(), is.ino()))),
+pub(crate) fn relation(path: &Path) -> Result<Relation> {
+    let stock = stock(path);
+    let (Some(here), Some(kept)) = (is_there(path)?, is_there(&stock)?) else { return Ok(Relation::Apart) };
+    let identity = |is: &Metadata| (is.dev(), is.ino());
+    if identity(&here) == identity(&kept) {
+        return Ok(Relation::Same);
+    }
+    if here.is_symlink() && kept.is_symlink() {
+        let link = |path: &Path| fs::read_link(path).map_err(cannot("read", path));
+        if link(path)? == link(&stock)? {
+            return Ok(Relation::Same);
+        }
+    }
+    let follow = |path: &Path| fs::metadata(path).map_err(cannot("follow", path));
+    let is_one = (here.is_symlink() || kept.is_symlink()) && identity(&follow(path)?) == identity(&follow(&stock)?);
+    Ok(if is_one { Relation::Entangled } else { Relation::Apart })
+}
+
+/// What stands at `path` itself; `None` if nothing does.
+fn is_there(path: &Path) -> Result<Option<Metadata>> {
+    match fs::symlink_metadata(path) {
+        Ok(is) => Ok(Some(is)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(cannot("examine", path)(error)),
-    };
-    let here = file(path)?;
-    Ok(here.is_some() && here == file(&stock(path))?)
+    }
+}
+
+/// Why what stands at `path` cannot be kept as a stock program; `None` if it can.
+///
+/// # Errors
+/// If it cannot be examined. The error names it.
+pub(crate) fn unfit(path: &Path) -> Result<Option<&'static str>> {
+    Ok(match (examine(path)?, relation(path)?) {
+        (Whose::Absent, _) => Some("is not there"),
+        (Whose::Ours, _) => Some("is one of ours"),
+        (Whose::Patched, _) => Some("is of a patched qmail"),
+        (Whose::Stock, Relation::Entangled) => Some("and its .stock are one file, of which one name is a symlink"),
+        (Whose::Stock, _) if !programs::is_program(path)? => Some("is no program that can be run (half an upgrade?)"),
+        (Whose::Stock, _) => None,
+    })
 }
 
 /// Keeps the program at `path` as NAME.stock, in the place of what was kept before. It stays where it is.
 ///
 /// # Errors
-/// If that fails; then nothing has changed. The error names the file.
+/// If it is no stock program by now, or that fails; then nothing has changed. The error names the file.
 pub(crate) fn keep(path: &Path) -> Result<()> {
+    if let Some(why) = unfit(path)? {
+        return Err(Error::other(format!("{} {why}: what is kept stays as it is", path.display())));
+    }
     let stock = stock(path);
     let (folder, name) = split(&stock)?;
     remove_unfinished(folder, name)?;
     let failed = cannot("link", &stock);
     match fs::hard_link(path, &stock) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists && !is_kept(path)? => {
-            let new = folder.join(unfinished(name));
-            fs::hard_link(path, &new).map_err(&failed)?;
-            fs::rename(&new, &stock).map_err(&failed)?;
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            if relation(path)? != Relation::Same {
+                let new = folder.join(unfinished(name));
+                fs::hard_link(path, &new).map_err(&failed)?;
+                fs::rename(&new, &stock).map_err(&failed)?;
+            }
         }
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(failed(error)),
-        _ => (),
+        linked => linked.map_err(failed)?,
     }
     sync(folder)
 }
@@ -108,8 +157,10 @@ pub(crate) fn put(
 pub(crate) fn give_back(path: &Path) -> Result<()> {
     let stock = stock(path);
     let (folder, name) = split(path)?;
-    if is_kept(path)? {
-        // Two names of one file: to rename one to the other would leave both.
+    let is_link = is_there(&stock)?.is_some_and(|is| is.is_symlink());
+    let relation = relation(path)?;
+    if relation == Relation::Same || relation == Relation::Entangled && is_link {
+        // Two names of one file: to rename one to the other would leave both, or a link to itself.
         fs::remove_file(&stock).map_err(cannot("remove", &stock))?;
     } else {
         fs::rename(&stock, path).map_err(cannot("rename", &stock))?;
@@ -133,19 +184,4 @@ pub(crate) fn same_content(one: &Path, other: &Path) -> Result<bool> {
 fn unfinished(name: &OsStr) -> OsString {
     let pid = std::process::id().to_string();
     OsString::from_vec([b".", name.as_bytes(), b".", pid.as_bytes(), UNFINISHED].concat())
-}
-
-/// Runs a program of ours in a way that does nothing, and takes any status but `expected` for trouble.
-///
-/// # Errors
-/// If it cannot be run, or ends otherwise. The error names it.
-pub(crate) fn run_idle(program: &Path, expected: i32) -> Result<()> {
-    use std::process::{Command, Stdio};
-    let mut command = Command::new(program);
-    command.env_clear().current_dir("/").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let status = command.status().map_err(cannot("run", program))?;
-    if status.code() == Some(expected) {
-        return Ok(());
-    }
-    Err(Error::other(format!("{} does not work here: without arguments it ended with {status}", program.display())))
 }

@@ -1,6 +1,6 @@
 //! `uninstall`: qmail's own programs and control files given back.
 
-mod hosts;
+pub(super) mod hosts;
 mod programs;
 
 use super::install::memory::{Before, Installed};
@@ -17,7 +17,7 @@ use crate::session::configuration;
 use qmail_lookup_backends::registry::Registry;
 use qmail_lookup_config::QmailSend;
 use qmail_lookup_core::settings::RuleSettings;
-use std::path::{Path, PathBuf};
+use std::path::{Path, PathBuf, absolute};
 
 /// What the configuration, or its defaults, say.
 struct Chosen {
@@ -41,8 +41,11 @@ pub(crate) async fn run(
     }
     let _lock = if options.dry_run { None } else { Some(Lock::take(qmail)?) };
     let steps = plan(&chosen, options, &mut remarks)?;
-    if !options.dry_run && remarks.verdict().is_none() {
-        carry_out(&steps, qmail, &remarks, output)?;
+    if !options.dry_run
+        && remarks.verdict().is_none()
+        && let Some(exit) = carry_out(&steps, qmail, &remarks, output).await
+    {
+        return Ok(exit);
     }
     // The folder of the lock is made for the lock alone, if nothing was installed.
     let shown = if matches!(steps.as_slice(), [Step::Forget]) { &[] } else { steps.as_slice() };
@@ -67,55 +70,72 @@ fn chosen(
         }
         (Err(failure), None) => return Err(failure),
     };
-    chosen.qmail = options.qmail.clone().unwrap_or(chosen.qmail);
+    chosen.qmail = absolute(options.qmail.clone().unwrap_or(chosen.qmail))?;
     chosen.qmail_send = options.qmail_send.clone().unwrap_or(chosen.qmail_send);
     Ok(chosen)
 }
 
-/// The steps, in an order in which no mail goes astray.
+/// The steps, in an order in which no mail goes astray: first whatever needs a running qmail-send, to the end, and then
+/// what needs one that does not run.
 fn plan(chosen: &Chosen, options: &cli::Uninstall, remarks: &mut Remarks) -> Result<Vec<Step>, Failure> {
     let qmail = chosen.qmail.as_path();
     let before = Installed::load(qmail)?;
-    let mut hosts = hosts::plan(qmail, remarks)?;
+    let hosts = hosts::plan(qmail, remarks)?;
     let programs = programs::plan(qmail, before.as_ref(), remarks)?;
+    let net = safety_net(chosen, remarks);
+    let held = remarks.known(queue::read(qmail)).unwrap_or_default().encoded;
+    // A run before this one may have written the control files, and told nobody.
+    let has_begun = before.as_ref().is_some_and(|before| before.leaving);
+
     let mut steps = Vec::new();
-    if !hosts.is_empty() || !programs.is_empty() {
-        if !options.no_hup {
-            hosts.push(Step::Tell(chosen.qmail_send.clone()));
-        }
+    if has_begun || net.is_some() || !hosts.is_empty() || !programs.is_empty() || !held.is_empty() {
         running(chosen, options, remarks);
         let mut leaving = before.clone().unwrap_or_default();
         leaving.leaving = true;
         if before.as_ref() != Some(&leaving) {
             steps.push(Step::Remember(leaving));
         }
-        steps.append(&mut hosts);
-        steps.push(Step::Delivered);
-        if let Some(held) = remarks.known(queue::read(qmail)).filter(|held| !held.encoded.is_empty()) {
-            let what = format!("the queue holds mail for virtual hosts: {}", named(&held.encoded));
-            remarks.warn(what, "the programs are given back when it is delivered: run uninstall again then");
+        steps.extend(hosts);
+        if !options.no_hup {
+            steps.push(Step::Tell(chosen.qmail_send.clone()));
         }
+        steps.push(Step::Delivered);
     }
-    if before.is_none() && !programs.is_empty() {
-        let what = format!("there is no {}", Installed::path(qmail).display());
-        remarks.warn(what, "what was in control/lookupsocket and control/authsocket before is not known; they stay");
+    if !held.is_empty() {
+        let what = format!("the queue holds mail for virtual hosts: {}", named(&held));
+        remarks.warn(what, "the programs are given back when it is delivered: run uninstall again then");
+    }
+    if !programs.is_empty() {
+        if !options.running {
+            steps.push(Step::Stopped { told: !options.no_hup });
+        }
+        let what = "qmail's own programs bounce mail of mailboxes that are no system users";
+        remarks.warn(what, "put programs in place that know them, if there are any, before qmail-send runs with these");
+        // Every installation writes down two.
+        if before.as_ref().is_none_or(|before| before.files.is_empty()) {
+            let (what, path) =
+                ("what was in control/lookupsocket and control/authsocket before", Installed::path(qmail));
+            remarks.warn(format!("{} does not say {what}", path.display()), "they stay");
+        }
     }
     steps.extend(programs);
     steps.extend(files(qmail, before.as_ref())?);
-    if let Some(home) = remarks.known(alias_home(qmail, &chosen.alias_user)).flatten()
-        && !remarks.known(net::hosts(&home)).unwrap_or_default().is_empty()
-    {
-        steps.push(Step::RemoveNet(home));
-    }
+    steps.extend(net.map(Step::RemoveNet));
     if files::memory(qmail).exists() {
         steps.push(Step::Forget);
     }
     Ok(steps)
 }
 
+/// The alias user's home, if there is a safety net in it.
+fn safety_net(chosen: &Chosen, remarks: &mut Remarks) -> Option<PathBuf> {
+    let home = remarks.known(alias_home(&chosen.qmail, &chosen.alias_user)).flatten()?;
+    remarks.known(net::has_any(&home))?.then_some(home)
+}
+
 /// Whether qmail-send is as the options say.
 fn running(chosen: &Chosen, options: &cli::Uninstall, remarks: &mut Remarks) {
-    match (remarks.known(send::find(&chosen.qmail)), options.no_hup, &chosen.qmail_send) {
+    match (remarks.known(send::running(&chosen.qmail)), options.no_hup, &chosen.qmail_send) {
         (Some(Some(pid)), true, _) => {
             remarks
                 .refuse(format!("qmail-send is running (process {pid})"), "leave --no-hup away, or stop qmail first");

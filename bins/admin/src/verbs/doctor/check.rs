@@ -2,6 +2,7 @@
 
 use crate::exit::Exit;
 use crate::output::Output;
+use crate::path_repair::Mend;
 use crate::verbs::install::remarks::{Remark, Remarks};
 use serde_json::{Value, json};
 
@@ -13,8 +14,9 @@ const SHOWN: usize = 10;
 pub(super) enum Outcome {
     /// In order, and what was seen.
     Ok(String),
-    /// What is wrong, and the command or the statement that mends it.
-    Wrong { what: String, mend: String },
+    /// What is wrong, and the command or the statement that mends it. `once`: that is one command for one path, which may
+    /// stand in many a way.
+    Wrong { what: String, mend: String, once: bool },
     /// It could not be looked at.
     Unknown { why: String, mend: String },
 }
@@ -38,7 +40,7 @@ impl Report {
     }
 
     pub(super) fn wrong(&mut self, question: &'static str, what: impl Into<String>, mend: impl Into<String>) {
-        self.push(question, Outcome::Wrong { what: what.into(), mend: mend.into() });
+        self.push(question, Outcome::wrong(what, mend));
     }
 
     pub(super) fn unknown(&mut self, question: &'static str, why: impl Into<String>, mend: impl Into<String>) {
@@ -49,13 +51,12 @@ impl Report {
         self.checks.push(Check { question, outcome });
     }
 
-    /// All that `found` holds under one question, or that nothing was found, in these words. What one command mends is told
-    /// once.
+    /// All of one question, or that nothing was found, in these words. What one command for a path mends is told once.
     pub(super) fn all(&mut self, question: &'static str, all: Vec<Outcome>, otherwise: impl Into<String>) {
         let mut found: Vec<Outcome> = Vec::new();
         for outcome in all {
-            let known = |told: &Outcome| !told.mend().is_empty() && told.mend() == outcome.mend();
-            if !found.iter().any(known) {
+            let known = |told: &Outcome| told.is_once() && told.mend() == outcome.mend();
+            if !outcome.is_once() || !found.iter().any(known) {
                 found.push(outcome);
             }
         }
@@ -63,12 +64,12 @@ impl Report {
         if found.is_empty() {
             return self.ok(question, otherwise);
         }
-        let lint = found.get(SHOWN).map(|outcome| outcome.mend().to_owned());
+        let next = found.get(SHOWN).cloned();
         for outcome in found.into_iter().take(SHOWN) {
             self.push(question, outcome);
         }
-        if let Some(next) = lint {
-            self.wrong(question, format!("{more} more of these; this is the next one"), next);
+        if let Some(next) = next {
+            self.wrong(question, format!("{more} more of these; the next one: {}", next.what()), next.mend());
         }
     }
 
@@ -89,7 +90,7 @@ impl Report {
         let checks: Vec<_> = self.checks.iter().map(Check::to_json).collect();
         output.result(&json!({ "result": result, "checks": checks }), |out| {
             for check in &self.checks {
-                check.lines().into_iter().for_each(|line| out.line(line));
+                check.lines().into_iter().for_each(|line| out.say(&line));
             }
         });
         exit
@@ -98,13 +99,22 @@ impl Report {
 
 impl Outcome {
     pub(super) fn wrong(what: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self::Wrong { what: what.into(), mend: mend.into() }
+        Self::Wrong { what: what.into(), mend: mend.into(), once: false }
+    }
+
+    /// What stands in somebody's way, on a path that may be in that of others, too.
+    pub(super) fn obstacle(what: impl Into<String>, mend: Mend) -> Self {
+        let (mend, once) = match mend {
+            Mend::Command(text) => (text, true),
+            Mend::Words(text) => (text, false),
+        };
+        Self::Wrong { what: what.into(), mend, once }
     }
 
     /// What `install` has against a host.
     pub(super) fn of(remarks: Remarks) -> Vec<Self> {
         let wrong = remarks.refusals.into_iter().chain(remarks.warnings);
-        let wrong = wrong.map(|Remark { what, help }| Self::Wrong { what, mend: help });
+        let wrong = wrong.map(|Remark { what, help }| Self::wrong(what, help));
         let unknown = remarks.unknown.iter().map(|why| Self::Unknown { why: why.line(), mend: String::new() });
         wrong.chain(unknown).collect()
     }
@@ -115,6 +125,10 @@ impl Outcome {
             Self::Wrong { .. } => "wrong",
             Self::Unknown { .. } => "unknown",
         }
+    }
+
+    fn is_once(&self) -> bool {
+        matches!(self, Self::Wrong { once: true, .. })
     }
 
     fn what(&self) -> &str {
@@ -171,16 +185,19 @@ mod tests {
         assert!(report.is_ok("none") && !report.is_ok("many"));
         assert_eq!(report.checks.len(), 1 + SHOWN + 1);
         let last = report.checks.last().unwrap();
-        assert_eq!(last.lines(), ["WRONG  many: 15 more of these; this is the next one", "       do: m10"]);
+        assert_eq!(last.lines(), ["WRONG  many: 15 more of these; the next one: w10", "       do: m10"]);
     }
 
     #[test]
-    fn what_one_command_mends_is_told_once() {
+    fn what_one_command_for_a_path_mends_is_told_once() {
         let mut report = Report::default();
-        let found = [("one", "chmod"), ("two", "chmod"), ("three", ""), ("four", "")];
-        report.all("q", found.map(|(what, mend)| Outcome::wrong(what, mend)).into(), "fine");
+        let path = |what| Outcome::obstacle(what, Mend::Command("chmod".to_owned()));
+        let words = |what| Outcome::obstacle(what, Mend::Words("look".to_owned()));
+        let other = |what| Outcome::wrong(what, "set a new password");
+        let found = vec![path("one"), path("two"), words("three"), words("four"), other("five"), other("six")];
+        report.all("q", found, "fine");
         let told: Vec<_> = report.checks.iter().map(|check| check.outcome.what()).collect();
-        assert_eq!(told, ["one", "three", "four"]);
+        assert_eq!(told, ["one", "three", "four", "five", "six"]);
     }
 
     #[test]

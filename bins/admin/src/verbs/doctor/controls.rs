@@ -2,7 +2,7 @@
 
 use super::check::{Outcome, Report};
 use super::host::{AS_ROOT, Host, NOT_ROOT, ids_of};
-use super::ids::Ids;
+use super::ids::ANYBODY;
 use super::questions::MEMORY;
 use crate::qmail::send;
 use nix::unistd::User;
@@ -16,9 +16,6 @@ const SMTPD: [&str; 4] = ["me", "rcpthosts", "morercpthosts", "morercpthosts.cdb
 
 /// What the drop-ins need for data and stack. Unit: bytes. Source: measured with `softlimit -m`.
 const ENOUGH: u64 = 4_000_000;
-
-/// Somebody whom no file knows: mailboxes are of any uid.
-const ANYBODY: Ids = Ids { uid: 65_534, gid: 65_534 };
 
 pub(super) async fn run(host: &Host<'_>, report: &mut Report) {
     if !host.is_root {
@@ -41,7 +38,7 @@ pub(super) async fn run(host: &Host<'_>, report: &mut Report) {
             }
             let outcome = match reader.obstacle(&path, "r").await {
                 Ok(None) => continue,
-                Ok(Some(obstacle)) => Outcome::wrong(obstacle.what(), obstacle.mend()),
+                Ok(Some(obstacle)) => Outcome::from(obstacle),
                 Err(error) => Outcome::Unknown { why: format!("{}: {error}", path.display()), mend: String::new() },
             };
             // One folder stands in everybody's way; one command mends that.

@@ -4,21 +4,22 @@ use super::check::{Outcome, Report};
 use super::host::{AS_ROOT, Host, NOT_ROOT, ids_of};
 use super::ids::{Ids, follow};
 use super::questions::{HANGS, LSPAWN, MEMORY, SETUIDGID};
+use super::rows::Sample;
+use super::same;
 use crate::output::text;
+use crate::socketmap;
 use qmail_lookup_config::quoted;
 use qmail_lookup_core::Deadline;
 use qmail_lookup_core::control::first_line;
 use qmail_lookup_core::directories::Flaw;
-use qmail_lookup_core::wire::socketmap::{self, Reply};
-use qmail_lookup_core::wire::{ANSWER_MAX, netstring};
+use qmail_lookup_core::wire::socketmap::Reply;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
-pub(super) async fn run(host: &Host<'_>, report: &mut Report) {
+pub(super) async fn run(host: &Host<'_>, sample: &Sample, report: &mut Report) {
     let settings = &host.session.config.daemon.lookup_socket;
     let mut found = Vec::new();
     found.extend(named(host, "lookupsocket", settings));
@@ -26,7 +27,7 @@ pub(super) async fn run(host: &Host<'_>, report: &mut Report) {
     found.extend(reached(host, settings, asker).await);
     if found.is_empty() {
         match ask(host, settings).await {
-            Ok(()) => {}
+            Ok(()) => found.extend(same::run(host, settings, sample).await),
             Err(error) if host.down.is_empty() => {
                 let what = format!("qmail-lookupd at {}: {error}", settings.display());
                 found.push(Outcome::wrong(what, "look into the log of qmail-lookupd"));
@@ -92,7 +93,7 @@ pub(super) async fn reached(host: &Host<'_>, socket: &Path, asker: Option<Ids>) 
     if asker.uid != 0 {
         match asker.obstacle(socket, "w").await {
             Ok(None) => {}
-            Ok(Some(obstacle)) => return Some(Outcome::wrong(obstacle.what(), obstacle.mend())),
+            Ok(Some(obstacle)) => return Some(Outcome::from(obstacle)),
             Err(error) => return unknown(format!("{}: {error}", socket.display()), ""),
         }
     }
@@ -119,11 +120,10 @@ pub(super) async fn believed(folder: &Path, uid: u32) -> Option<Outcome> {
 
 /// Asks about the alias user, as root may.
 async fn ask(host: &Host<'_>, socket: &Path) -> Result<(), String> {
-    let mut frame = Vec::new();
     let config = &host.session.config;
-    socketmap::write_question(&mut frame, "getpw", config.rules.alias_user.as_bytes());
+    let question = socketmap::ask(socket, "getpw", config.rules.alias_user.as_bytes());
     let by = Deadline::after(config.deadline + std::time::Duration::from_secs(1)).instant().into();
-    let answer = match tokio::time::timeout_at(by, exchange(socket, &frame)).await {
+    let answer = match tokio::time::timeout_at(by, question).await {
         Ok(answer) => answer.map_err(|error| error.to_string())?,
         Err(_) => return Err("no answer in time".to_owned()),
     };
@@ -131,22 +131,6 @@ async fn ask(host: &Host<'_>, socket: &Path) -> Result<(), String> {
         Ok(Reply::Ok(_) | Reply::NotFound) => Ok(()),
         Ok(Reply::Temp(why) | Reply::Timeout(why) | Reply::Perm(why)) => Err(text(why)),
         Err(error) => Err(error.0.to_owned()),
-    }
-}
-
-async fn exchange(socket: &Path, frame: &[u8]) -> io::Result<Vec<u8>> {
-    let mut stream = UnixStream::connect(socket).await?;
-    stream.write_all(frame).await?;
-    let (mut bytes, mut more) = (Vec::new(), [0; 4096]);
-    loop {
-        let malformed = |what| io::Error::new(io::ErrorKind::InvalidData, what);
-        if let Some((content, _)) = netstring::read(&bytes, ANSWER_MAX).map_err(malformed)? {
-            return Ok(content.to_vec());
-        }
-        match stream.read(&mut more).await? {
-            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            count => bytes.extend_from_slice(more.get(..count).unwrap_or_default()),
-        }
     }
 }
 

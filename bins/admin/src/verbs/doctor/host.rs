@@ -48,6 +48,20 @@ impl Host<'_> {
         self.tool(if asked || matches!(running, Ok(Some(_))) { "sync" } else { "sync --no-hup" })
     }
 
+    /// When qmail-send was last told of what somebody has changed by hand: the time of this file. It is made by
+    /// [`Host::tell`].
+    pub(super) fn told(&self) -> PathBuf {
+        crate::qmail::files::memory(&self.qmail).join("told")
+    }
+
+    /// The command that tells a running qmail-send of its control files. What is changed after it begins is not told.
+    pub(super) fn tell(&self) -> Option<String> {
+        let pid = crate::qmail::send::find(&self.qmail).ok().flatten()?;
+        let told = self.told();
+        let folder = told.parent().unwrap_or(&self.qmail);
+        Some(format!("mkdir -p {} && touch {} && kill -HUP {pid}", quoted(folder), quoted(&told)))
+    }
+
     /// Who runs qmail-getpw: qmailp, else a user of `[daemon.allow]` who may ask what it asks.
     pub(super) fn asker(&self) -> Option<User> {
         self.user_with("qmailp", Right::Getpw)

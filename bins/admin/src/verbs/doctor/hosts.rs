@@ -2,18 +2,21 @@
 
 use super::check::{Outcome, Report};
 use super::host::Host;
+use super::locals;
 use super::questions::{ACCEPTED, BEST_MX, FUNKY, NET};
-use crate::qmail::{cdb, net, send};
+use crate::qmail::{cdb, net};
 use crate::verbs::install::remarks::Remarks;
 use crate::verbs::install::virtuals;
 use crate::verbs::sync::home::Home;
 use crate::verbs::sync::pass::choices;
 use crate::verbs::sync::rows;
-use qmail_lookup_config::quoted;
+use nix::unistd::User;
 use qmail_lookup_core::sync::around::{Around, database};
 use qmail_lookup_core::sync::hosts::{Reason, Refused, Wanted};
 use qmail_lookup_core::{Host as Name, Table};
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 pub(super) async fn run(host: &Host<'_>, report: &mut Report) {
     let questions = [BEST_MX, ACCEPTED, FUNKY, NET];
@@ -60,12 +63,16 @@ async fn funky(host: &Host<'_>, report: &mut Report) {
 
 fn routed(host: &Host<'_>, wanted: &Wanted, around: &Around, report: &mut Report) {
     let mut found = missing(&wanted.routed, &[&around.routed], "has no line in control/virtualdomains", &host.sync());
+    let local: BTreeSet<_> = wanted.refused.iter().chain(&wanted.kept).filter_map(local).collect();
+    // A line of virtualdomains is nothing beside one of locals, whoever has written it.
+    let local = local.into_iter().chain(wanted.own.iter().filter(|name| around.is_local(name)).cloned());
+    found.extend(local.collect::<BTreeSet<_>>().iter().map(|name| locals::leave(host, name, around)));
     for Refused { table, host: raw, reason } in &wanted.refused {
         let name = qmail_lookup_core::error::printable(raw);
         let mend = match (table, reason) {
             // What somebody has decided.
-            (_, Reason::Denied | Reason::OwnLine(_)) | (Table::Rcpthosts, Reason::Local | Reason::Me) => continue,
-            (_, Reason::Local) => leave_locals(host, &name),
+            (_, Reason::Denied | Reason::OwnLine(_) | Reason::Local) | (Table::Rcpthosts, Reason::Me) => continue,
+            (_, Reason::Me) => locals::WORDS_ME.to_owned(),
             (_, Reason::Wildcard) => format!("set sync.wildcards = true, then run: {}", host.sync()),
             _ => host.tool("lint"),
         };
@@ -76,16 +83,10 @@ fn routed(host: &Host<'_>, wanted: &Wanted, around: &Around, report: &mut Report
     report.all(BEST_MX, found, format!("{ours} virtual hosts are routed by control/virtualdomains{own}"));
 }
 
-/// The command that takes a host out of control/locals, and tells qmail-send if it runs.
-fn leave_locals(host: &Host<'_>, name: &str) -> String {
-    let file = if host.at("control/locals").exists() { "control/locals" } else { "control/me" };
-    let path = quoted(&host.at(file));
-    let told = match send::find(&host.qmail) {
-        Ok(Some(pid)) => format!(" && kill -HUP {pid}"),
-        Ok(None) | Err(_) => String::new(),
-    };
-    let pattern = name.replace('.', "\\.");
-    format!("sed -i '/^{pattern}[ \\t]*$/Id' {path} && {}{told}", host.sync())
+/// The host of a row of table virtual that control/locals makes useless.
+fn local(refused: &Refused) -> Option<Name> {
+    let is_one = refused.table == Table::Virtual && refused.reason == Reason::Local;
+    is_one.then(|| Name::new(&refused.host)).flatten()
 }
 
 /// One finding for the hosts that are wanted and in none of these lists; it names some.
@@ -118,7 +119,9 @@ fn accepted(host: &Host<'_>, wanted: &Wanted, around: &Around, home: &Home, repo
     // What cannot be read as one is an empty one to `sync`, and "unable to read controls" to qmail-smtpd.
     let damage = cdb::keys(&host.at("control/morercpthosts.cdb")).err();
     if let Some(error) = damage {
-        found.push(Outcome::wrong(error.to_string(), sync));
+        let words = "write control/morercpthosts, which it was made of, and run bin/qmail-newmrh";
+        let mend = if home.files.morercpthosts.is_some() { sync } else { words.to_owned() };
+        found.push(Outcome::wrong(error.to_string(), mend));
     } else if home.files.morercpthosts.is_some() && home.database.clone().unwrap_or_default() != database(more) {
         let what = "control/morercpthosts.cdb does not hold what control/morercpthosts holds";
         found.push(Outcome::wrong(what, sync));
@@ -136,9 +139,28 @@ fn safety_net(host: &Host<'_>, wanted: &Wanted, home: &Home, report: &mut Report
     match net::hosts(folder) {
         Ok(there) => {
             let hosts: BTreeSet<_> = wanted.routed.union(&wanted.own).cloned().collect();
-            let found = missing(&hosts, &[&there], &format!("has no file in {}", folder.display()), &host.sync());
+            let mut found = missing(&hosts, &[&there], &format!("has no file in {}", folder.display()), &host.sync());
+            found.extend(other_home(host, folder));
             report.all(NET, found, format!("every virtual host has its file in {}", folder.display()));
         }
         Err(error) => report.unknown(NET, error.to_string(), ""),
     }
+}
+
+/// The alias user's home in the system, if it is another folder than the one of the safety net. A stand-in for the alias
+/// user has a home of his own.
+fn other_home(host: &Host<'_>, folder: &Path) -> Option<Outcome> {
+    let name = &host.session.config.rules.alias_user;
+    let home = User::from_name(name).ok().flatten().filter(|_| name == "alias")?.dir;
+    let id = |path: &Path| std::fs::metadata(path).ok().map(|is| (is.dev(), is.ino()));
+    // One that is not there is told of the alias user.
+    if id(&home)? == id(folder)? {
+        return None;
+    }
+    let (home, folder) = (home.display(), folder.display());
+    let what = format!("its files are in {folder}, and the stock programs look into {home}, the home of user {name}");
+    Some(Outcome::wrong(
+        what,
+        format!("make {folder} the home of user {name} (usermod -d), with the .qmail files of both"),
+    ))
 }

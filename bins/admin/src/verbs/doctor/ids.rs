@@ -1,5 +1,7 @@
 //! Trying as somebody else what he will have to do: a child that has taken uid and gid, without further groups.
 
+use super::check::Outcome;
+use crate::path_repair::Mend;
 use nix::errno::Errno;
 use qmail_lookup_config::quoted;
 use qmail_lookup_core::directories::{Entry, Way};
@@ -15,19 +17,27 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Uid and gid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Ids {
+pub(in crate::verbs) struct Ids {
     pub(super) uid: u32,
     pub(super) gid: u32,
 }
+
+/// Somebody whom no file knows: mailboxes are of any uid.
+pub(in crate::verbs) const ANYBODY: Ids = Ids { uid: 65_534, gid: 65_534 };
 
 /// What a child gave.
 pub(super) struct Ran {
     /// Exit code; `None` after a signal.
     pub(super) code: Option<i32>,
     pub(super) out: Vec<u8>,
+    pub(super) err: Vec<u8>,
 }
 
 impl Ids {
+    pub(in crate::verbs) fn new(uid: u32, gid: u32) -> Self {
+        Self { uid, gid }
+    }
+
     /// Runs `program` in `folder` with nothing but PATH in its environment.
     ///
     /// # Errors
@@ -41,9 +51,9 @@ impl Ids {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(folder).env_clear().env("PATH", "/usr/bin:/bin");
         command.uid(self.uid).gid(self.gid).kill_on_drop(true);
-        let output = command.stdin(Stdio::null()).stderr(Stdio::null()).output();
+        let output = command.stdin(Stdio::null()).output();
         match tokio::time::timeout(PATIENCE, output).await {
-            Ok(done) => done.map(|done| Ran { code: done.status.code(), out: done.stdout }),
+            Ok(done) => done.map(|done| Ran { code: done.status.code(), out: done.stdout, err: done.stderr }),
             Err(_) => Err(ErrorKind::TimedOut.into()),
         }
     }
@@ -53,7 +63,7 @@ impl Ids {
     ///
     /// # Errors
     /// If the path is not there, or that could not be found out.
-    pub(super) async fn obstacle(self, path: &Path, needs: &str) -> Result<Option<Obstacle>> {
+    pub(in crate::verbs) async fn obstacle(self, path: &Path, needs: &str) -> Result<Option<Obstacle>> {
         let way = follow(path).await?;
         let mut tries: Vec<(PathBuf, char)> = way.steps.iter().map(|step| (step.path.clone(), 'x')).collect();
         tries.dedup();
@@ -78,12 +88,42 @@ impl Ids {
     }
 }
 
+impl Ids {
+    /// The same of one need, by owners and modes alone: for who has not the power to become somebody else.
+    ///
+    /// # Errors
+    /// If the path is not there, or a file server does not answer.
+    pub(in crate::verbs) async fn obstacle_by_mode(self, path: &Path, need: char) -> Result<Option<Obstacle>> {
+        let Way { steps, end } = follow(path).await?;
+        let obstacle = |path, need: char, entry| Obstacle { path, need, needs: need.to_string(), entry, ids: self };
+        let closed = steps.into_iter().find(|step| !self.may(&step.holder, 'x'));
+        let closed = closed.map(|step| obstacle(step.path, 'x', step.holder));
+        Ok(closed.or_else(|| (!self.may(&end, need)).then(|| obstacle(path.to_owned(), need, end))))
+    }
+
+    fn may(self, entry: &Entry, need: char) -> bool {
+        let bit = match need {
+            'r' => 4,
+            'w' => 2,
+            _ => 1,
+        };
+        let class = if entry.uid == self.uid {
+            6
+        } else if entry.gid == self.gid {
+            3
+        } else {
+            0
+        };
+        self.uid == 0 || entry.mode >> class & bit != 0
+    }
+}
+
 /// Names the first test that fails, by its number.
 const TRY: &str = "n=0; while [ $# -gt 0 ]; do test \"$1\" \"$2\" || { echo $n; exit 1; }; shift 2; n=$((n+1)); done";
 
 /// What stands in somebody's way.
 #[derive(Clone, Debug)]
-pub(super) struct Obstacle {
+pub(in crate::verbs) struct Obstacle {
     pub(super) path: PathBuf,
     need: char,
     /// Everything that is needed of it.
@@ -94,7 +134,7 @@ pub(super) struct Obstacle {
 
 impl Obstacle {
     /// What it is, for people.
-    pub(super) fn what(&self) -> String {
+    pub(in crate::verbs) fn what(&self) -> String {
         let Self { path, need, entry, ids, .. } = self;
         let cannot = match need {
             'r' => "read",
@@ -112,9 +152,15 @@ impl Obstacle {
         )
     }
 
-    /// The command that takes it away, and gives nobody else more than that takes.
-    pub(super) fn mend(&self) -> String {
-        let Self { path, needs, entry, ids, .. } = self;
+    /// The command that takes it away, and gives nobody else more than that takes. Only for a path that no mailbox's owner
+    /// has chosen.
+    pub(in crate::verbs) fn mend(&self) -> String {
+        format!("chmod {} {}", self.change(), quoted(&self.path))
+    }
+
+    /// What chmod has to change.
+    pub(super) fn change(&self) -> String {
+        let Self { needs, entry, ids, .. } = self;
         let who = if entry.uid == ids.uid {
             'u'
         } else if entry.gid == ids.gid {
@@ -122,12 +168,18 @@ impl Obstacle {
         } else {
             'o'
         };
-        format!("chmod {who}+{needs} {}", quoted(path))
+        format!("{who}+{needs}")
     }
 
     /// True if it belongs to these ids.
     pub(super) fn is_own(&self) -> bool {
         (self.entry.uid, self.entry.gid) == (self.ids.uid, self.ids.gid)
+    }
+}
+
+impl From<Obstacle> for Outcome {
+    fn from(obstacle: Obstacle) -> Self {
+        Self::obstacle(obstacle.what(), Mend::Command(obstacle.mend()))
     }
 }
 
@@ -137,9 +189,16 @@ impl Obstacle {
 /// If it leads nowhere, or a file server does not answer.
 pub(super) async fn follow(path: &Path) -> Result<Way> {
     let path = path.to_owned();
-    let followed = tokio::task::spawn_blocking(move || Way::follow(&path, look));
-    match tokio::time::timeout(PATIENCE, followed).await {
-        Ok(Ok(way)) => way,
+    in_time(move || Way::follow(&path, look)).await
+}
+
+/// What `look` gives, which may wait as long as a file server does.
+///
+/// # Errors
+/// Its own; if it does not end in time.
+pub(super) async fn in_time<T: Send + 'static>(look: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(look)).await {
+        Ok(Ok(seen)) => seen,
         Ok(Err(error)) => Err(Error::other(error)),
         Err(_) => Err(Errno::ETIMEDOUT.into()),
     }

@@ -8,10 +8,12 @@
 //! | stores: connection, grants, tables, canary | `store` |
 //! | programs in qmail's bin, and qmail-getpw as it is run | `programs`, `getpw` |
 //! | control files and limits as qmail's users find them | `controls` |
-//! | homes and maildirs | `homes` |
+//! | the daemon on the same configuration | `same` |
+//! | homes and maildirs | `homes`, `maildir` |
+//! | qmail-local as it is run, the alias user | `local` |
 //! | logins | `login` |
 //! | rows that the log will call a misconfiguration | `rows` |
-//! | hosts in the control files | `hosts` |
+//! | hosts in the control files | `hosts`, `locals` |
 //! | users/cdb | `users_cdb` |
 //! | qmail-send | `send` |
 
@@ -22,11 +24,15 @@ mod getpw;
 mod homes;
 mod host;
 mod hosts;
-mod ids;
+pub(super) mod ids;
+mod local;
+mod locals;
 mod login;
+mod maildir;
 mod programs;
 mod questions;
 mod rows;
+mod same;
 mod send;
 mod store;
 mod users_cdb;
@@ -64,9 +70,10 @@ async fn all(host: &mut Host<'_>, report: &mut Report) {
     store::run(host, report).await;
     programs::run(host, report).await;
     controls::run(host, report).await;
-    getpw::run(host, report).await;
     let sample = rows::sample(host).await;
-    homes::run(host, &sample, report).await;
+    getpw::run(host, &sample, report).await;
+    let mailbox = homes::run(host, &sample, report).await;
+    local::run(host, mailbox, report).await;
     login::run(host, &sample, report).await;
     rows::run(host, &sample, report).await;
     hosts::run(host, report).await;

@@ -2,7 +2,7 @@
 
 use super::check::{Outcome, Report};
 use super::host::{AS_ROOT, Host, NOT_ROOT, ids_of};
-use super::ids::Ids;
+use super::ids::{ANYBODY, Ids};
 use super::questions::LSPAWN;
 use crate::qmail::programs::{Whose, examine};
 use qmail_lookup_config::quoted;
@@ -10,11 +10,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-/// Somebody whom no program knows: mailboxes are of any uid.
-const ANYBODY: Ids = Ids { uid: 65_534, gid: 65_534 };
-
 pub(super) async fn run(host: &Host<'_>, report: &mut Report) {
-    let mut found = Vec::new();
+    let (mut found, mut theirs) = (Vec::new(), Vec::new());
     for (name, otherwise) in [("qmail-local", "all local mail bounces"), ("qmail-getpw", "all local mail waits")] {
         let path = host.at("bin").join(name);
         let runner = if name == "qmail-local" { Some(ANYBODY) } else { host.asker().as_ref().map(ids_of) };
@@ -32,12 +29,13 @@ pub(super) async fn run(host: &Host<'_>, report: &mut Report) {
                 let mend = format!("put qmail's own programs back (qmail's `make setup`), then run: {install}");
                 found.push(Outcome::wrong(what, mend));
             }
-            Ok(Whose::Stock) => {
-                let what = format!("{} is qmail's own, and does not ask the store", path.display());
-                found.push(Outcome::wrong(what, install));
-            }
+            Ok(Whose::Stock) => theirs.push(path.display().to_string()),
             Err(error) => found.push(Outcome::wrong(error.to_string(), install)),
         }
+    }
+    if !theirs.is_empty() {
+        let what = format!("qmail's own, which does not ask the store: {}", theirs.join(", "));
+        found.push(Outcome::wrong(what, host.tool("install")));
     }
     report.all(LSPAWN, found, "bin/qmail-getpw and bin/qmail-local are ours, and qmail's own are kept beside them");
 }
@@ -75,7 +73,7 @@ async fn executable(host: &Host<'_>, path: &Path, runner: Option<Ids>) -> Option
     let is_script = File::open(path).and_then(|mut file| file.read_exact(&mut head)).is_ok() && head == *b"#!";
     match runner.obstacle(path, if is_script { "rx" } else { "x" }).await {
         Ok(None) => None,
-        Ok(Some(obstacle)) => Some(Outcome::wrong(obstacle.what(), obstacle.mend())),
+        Ok(Some(obstacle)) => Some(Outcome::from(obstacle)),
         Err(error) => unknown(&format!("{}: {error}", path.display()), ""),
     }
 }

@@ -12,6 +12,8 @@ pub(super) const SETUIDGID: &str = "setuidgid qmailp bin/qmail-getpw alias";
 pub(super) const ALIAS: &str =
     "When I run qmail-getpw it doesn't hang but prints out details for alias yet I have the user in my mailbox table";
 pub(super) const MAILDIR: &str = "I can't read mail by POP3: I get \"this user has no $HOME/Maildir\"";
+pub(super) const ALIAS_USER: &str = "The alias user's home takes mail";
+pub(super) const LOCAL: &str = "bin/qmail-local -n, as the user of a mailbox and as the alias user";
 pub(super) const CHECKPASSWORD: &str = "checkpassword can't connect to the database";
 pub(super) const REFUSES: &str = "checkpassword always refuses to authenticate my users";
 pub(super) const BEST_MX: &str = "Messages to virtual domains bounce (\"although I'm listed as a best-preference MX or A \

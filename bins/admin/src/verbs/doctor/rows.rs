@@ -1,13 +1,15 @@
 //! Mailboxes to look at, and rows that the log will call a misconfiguration. A bounded look: `lint` reads all of them.
 
 use super::check::{Outcome, Report};
-use super::host::Host;
+use super::host::{Host, tool};
 use super::questions::MISCONFIGURATION;
 use crate::output::Failure;
 use crate::verbs::lint::pages::Pages;
+use qmail_lookup_config::quoted;
 use qmail_lookup_core::error::printable;
 use qmail_lookup_core::{CredentialRow, Deadline, Table, TableRow, Username};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// Most mailboxes that are looked at without --user.
 pub(super) const MAILBOXES: usize = 200;
@@ -27,12 +29,13 @@ pub(super) enum Sample {
 
 impl Sample {
     /// The rows; without any, why is said under `question`.
-    pub(super) fn rows(&self, question: &'static str, report: &mut Report) -> &[CredentialRow] {
+    pub(super) fn rows(&self, host: &Host<'_>, question: &'static str, report: &mut Report) -> &[CredentialRow] {
         match self {
             Self::Rows(rows, _) => return rows,
             Self::Absent(name) => {
                 let what = format!("there is no mailbox '{name}'");
-                report.wrong(question, what, format!("see who gets the mail: qmail-lookup getpw {name}"));
+                let getpw = tool(host.cli, "getpw");
+                report.wrong(question, what, format!("see who gets the mail: {getpw} -- {}", quoted(Path::new(name))));
             }
             Self::Unknown(why) => report.unknown(question, why, ""),
         }
@@ -98,7 +101,7 @@ async fn first(host: &Host<'_>) -> Result<Sample, Failure> {
 /// Rows of mailbox and alias that are a misconfiguration by themselves.
 pub(super) async fn run(host: &Host<'_>, sample: &Sample, report: &mut Report) {
     let Sample::Rows(mailboxes, _) = sample else {
-        sample.rows(MISCONFIGURATION, report);
+        sample.rows(host, MISCONFIGURATION, report);
         return;
     };
     let rules = &host.session.config.rules;

@@ -2,120 +2,98 @@
 
 use super::remarks::Remarks;
 use crate::output::{Failure, text};
-use crate::qmail::assigned::{self, Line};
+use crate::qmail::assigned;
 use crate::session::Session;
+use crate::verbs::lint::pages::Pages;
 use nix::unistd::{Uid, User};
 use qmail_lookup_config::Right;
-use qmail_lookup_core::key::fold;
-use qmail_lookup_core::mailbox::MailboxRow;
-use qmail_lookup_core::{Deadline, Table, TableRow};
-use std::collections::{BTreeMap, HashMap};
+use qmail_lookup_core::lint::assigned::{AssignedJudge, Line};
+use qmail_lookup_core::settings::RcpthostsOnly;
+use qmail_lookup_core::{Table, TableRow};
+use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Rows at a time.
-const BATCH: usize = 500;
-
-/// Looks at all lines. One pass over table mailbox, if there are any.
+/// Looks at all lines. One pass over table mailbox, if there are any; and one over the hosts, if a line could take theirs.
 pub(in crate::verbs) async fn judge(session: &Session, qmail: &Path, remarks: &mut Remarks) {
     let Some(Some(lines)) = remarks.known(assigned::read(qmail)) else { return };
-    if let Some(all) = lines.iter().find(|line| line.is_prefix && line.name.is_empty()) {
-        let what = format!("users/cdb has the line {} for everybody, so qmail-getpw is never run", all.shown());
+    let mut judge = AssignedJudge::new(lines, session.config.rules.break_chars.as_bytes());
+    if let Some(all) = judge.everybody() {
+        let what = format!("users/cdb has the line {all} for everybody, so qmail-getpw is never run");
         remarks.refuse(what, "take it out of users/assign and run qmail-newu, or remove users/cdb");
         return;
     }
-    if lines.is_empty() {
+    if judge.is_empty() || remarks.known(read(session, &mut judge).await).is_none() {
         return;
     }
-    let mut seen = Seen::of(&lines, session.config.rules.break_chars.as_bytes());
-    if remarks.known(scan(session, |row| seen.mailbox(row)).await).is_some() {
-        seen.tell(session, remarks);
+    let (mut taken, mut strangers) = judge.end();
+    taken.sort_by_cached_key(|taken| (taken.table, taken.line.to_string()));
+    for taken in taken {
+        let help = "such mail waits; take the line out of users/assign and run qmail-newu, or the row out of the table";
+        remarks.warn(taken.to_string(), help);
     }
+    strangers.sort_by(|one, other| (&one.user, one.uid).cmp(&(&other.user, other.uid)));
+    tell(strangers, session, remarks);
 }
 
-async fn scan(session: &Session, mut each: impl FnMut(&MailboxRow)) -> Result<(), Failure> {
-    let by = || Deadline::after(session.config.deadline);
-    let Some(catalog) = session.stores.mailbox.catalog() else { return Ok(()) };
-    let mut scan = catalog.scan(Table::Mailbox, None, by()).await?;
+async fn read(session: &Session, judge: &mut AssignedJudge) -> Result<(), Failure> {
+    let mut pages = Pages::begin(session, Table::Mailbox).await?;
     loop {
-        let rows = scan.next(BATCH, by()).await?;
-        if rows.is_empty() {
-            return Ok(());
+        let page = pages.next().await?;
+        if page.is_empty() {
+            return hosts(session, judge).await;
         }
-        for row in &rows {
+        for row in &page {
             if let TableRow::Mailbox(row) = row {
-                each(&row.mailbox);
+                judge.mailbox(&row.mailbox);
             }
         }
     }
 }
 
-/// The lines, and what was found out about them.
-struct Seen<'a> {
-    exact: HashMap<&'a [u8], &'a Line>,
-    prefix: HashMap<&'a [u8], &'a Line>,
-    breaks: &'a [u8],
-    /// By what the line shows: the mailboxes whose mail it gives to another uid, the first of them by name.
-    taken: BTreeMap<String, (Vec<u8>, usize)>,
-    /// Users of lines, with their uids; those that are mailboxes are taken out.
-    strangers: BTreeMap<(Vec<u8>, u32), &'a Line>,
+/// Shows `judge` every host that can be virtual, if it asks for them.
+///
+/// # Errors
+/// If the store cannot be read.
+pub(in crate::verbs) async fn hosts(session: &Session, judge: &mut AssignedJudge) -> Result<(), Failure> {
+    if !judge.asks_hosts() {
+        return Ok(());
+    }
+    let is_local = session.config.rules.rcpthosts_only == RcpthostsOnly::Local;
+    for table in [Some(Table::Virtual), is_local.then_some(Table::Rcpthosts)].into_iter().flatten() {
+        let mut pages = Pages::begin(session, table).await?;
+        loop {
+            let page = pages.next().await?;
+            if page.is_empty() {
+                break;
+            }
+            for row in &page {
+                match row {
+                    TableRow::Virtual(row) => judge.host(row.virtual_host.as_deref().unwrap_or_default()),
+                    TableRow::Rcpthosts(row) => judge.host(row.host.as_deref().unwrap_or_default()),
+                    TableRow::Mailbox(_) | TableRow::Alias(_) => (),
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
-impl<'a> Seen<'a> {
-    fn of(lines: &'a [Line], breaks: &'a [u8]) -> Self {
-        let of = |is_prefix| move |line: &&Line| line.is_prefix == is_prefix;
-        let named = |line: &'a Line| (line.name.as_slice(), line);
-        Self {
-            exact: lines.iter().filter(of(false)).map(named).collect(),
-            prefix: lines.iter().filter(of(true)).map(named).collect(),
-            breaks,
-            taken: BTreeMap::new(),
-            strangers: lines.iter().map(|line| ((line.user.clone(), line.uid), line)).collect(),
+/// Users of lines who are no mailboxes: each once.
+fn tell(strangers: Vec<Line>, session: &Session, remarks: &mut Remarks) {
+    let mut told = BTreeSet::new();
+    for line in strangers {
+        let (name, uid) = (text(&line.user), line.uid);
+        if !told.insert((name.clone(), uid)) {
+            continue;
         }
-    }
-
-    /// The line by which qmail-lspawn finds `local`.
-    fn find(&self, local: &[u8]) -> Option<&'a Line> {
-        let prefixes = || (1..=local.len()).rev().filter_map(|end| self.prefix.get(local.get(..end)?));
-        self.exact.get(local).or_else(|| prefixes().next()).copied()
-    }
-
-    fn mailbox(&mut self, row: &MailboxRow) {
-        let (name, digits) =
-            (fold(row.username.as_deref().unwrap_or_default()), row.uid.as_deref().unwrap_or_default());
-        let uid: Option<u32> = std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok());
-        if let Some(uid) = uid {
-            self.strangers.remove(&(name.clone(), uid));
+        let found = User::from_name(&name)
+            .map_err(|error| std::io::Error::other(format!("user {name} cannot be looked up: {error}")));
+        let Some(found) = remarks.known(found) else { continue };
+        if found.is_some_and(|found| found.uid.as_raw() == uid) || may_deliver(session, uid) {
+            continue;
         }
-        let with_extension = self.breaks.first().map(|&byte| [&name[..], &[byte]].concat());
-        for local in [Some(&name), with_extension.as_ref()].into_iter().flatten() {
-            if let Some(line) = self.find(local)
-                && Some(line.uid) != uid
-            {
-                self.taken.entry(line.shown()).or_insert((name.clone(), 0)).1 += 1;
-                return;
-            }
-        }
-    }
-
-    fn tell(self, session: &Session, remarks: &mut Remarks) {
-        for (line, (first, count)) in self.taken {
-            let more = if count > 1 { format!(" and {} more", count - 1) } else { String::new() };
-            let what = format!("users/cdb gives mail of mailbox {}{more} to another: {line}", text(&first));
-            remarks.warn(what, "such mail waits; take the line out of users/assign, or the row out of table mailbox");
-        }
-        for ((user, uid), line) in self.strangers {
-            let name = text(&user);
-            let found = User::from_name(&name)
-                .map_err(|error| std::io::Error::other(format!("user {name} cannot be looked up: {error}")));
-            let Some(found) = remarks.known(found) else { continue };
-            if found.is_some_and(|found| found.uid.as_raw() == uid) || may_deliver(session, uid) {
-                continue;
-            }
-            let what =
-                format!("users/cdb names {name}, who is no mailbox and no system user of uid {uid}: {}", line.shown());
-            let help = format!("such mail waits; {}", by_files(uid));
-            remarks.warn(what, help);
-        }
+        let what = format!("users/cdb names {name}, who is no mailbox and no system user of uid {uid}: {line}");
+        remarks.warn(what, format!("such mail waits; {}", by_files(uid)));
     }
 }
 

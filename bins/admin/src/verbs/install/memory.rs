@@ -94,11 +94,6 @@ impl Before {
         Self { content, uid, gid, mode }
     }
 
-    /// The same file with other content.
-    pub(in crate::verbs) fn with(self, content: Vec<u8>) -> Self {
-        Self { content, ..self }
-    }
-
     /// Puts it at `path`.
     ///
     /// # Errors

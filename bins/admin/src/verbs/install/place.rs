@@ -2,12 +2,42 @@
 
 use super::remarks::Remarks;
 use crate::qmail::programs::{Whose, examine};
+use crate::verbs::doctor::ids::ANYBODY;
 use nix::unistd::{User, geteuid};
 use qmail_lookup_config::{Config, Right};
-use std::path::Path;
+use std::ffi::OsStr;
+use std::io::{Error, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf, absolute};
 
 /// Programs of qmail that the old patch changes, besides those that are put in place.
 const OTHERS: [&str; 3] = ["qmail-lspawn", "qmail-send", "qmail-smtpd"];
+
+/// Programs in qmail's bin that are not called qmail-something.
+const OWN: [&str; 21] = [
+    "bouncesaying",
+    "condredirect",
+    "datemail",
+    "elq",
+    "except",
+    "forward",
+    "maildir2mbox",
+    "maildirmake",
+    "maildirwatch",
+    "mailsubj",
+    "pinq",
+    "predate",
+    "preline",
+    "qail",
+    "qbiff",
+    "qreceipt",
+    "qsmhook",
+    "sendmail",
+    "splogger",
+    "tcp-env",
+    "instcheck",
+];
 
 /// qmail's users that nothing of ours relies on.
 const USERS: [&str; 5] = ["qmaild", "qmaill", "qmailq", "qmailr", "qmails"];
@@ -32,6 +62,17 @@ pub(in crate::verbs) fn is_root(dry_run: bool, remarks: &mut Remarks) {
     }
 }
 
+/// Whether everybody can search qmail's control. The stock qmail-getpw and qmail-local never do; ours are run by whom a
+/// mailbox belongs to, and look there for the daemon.
+pub(super) async fn control(qmail: &Path, remarks: &mut Remarks) {
+    if !geteuid().is_root() {
+        return;
+    }
+    if let Some(Some(obstacle)) = remarks.known(ANYBODY.obstacle(&qmail.join("control"), "x").await) {
+        remarks.refuse(format!("{}: all local mail would wait", obstacle.what()), obstacle.mend());
+    }
+}
+
 /// The programs that stay.
 pub(super) fn programs(qmail: &Path, remarks: &mut Remarks) {
     for name in OTHERS {
@@ -43,11 +84,38 @@ pub(super) fn programs(qmail: &Path, remarks: &mut Remarks) {
     }
 }
 
+/// A file by its one name: its folder without symlinks.
+///
+/// # Errors
+/// If the folder cannot be followed. The error names it.
+pub(super) fn named(path: &Path) -> std::io::Result<PathBuf> {
+    let path = absolute(path)?;
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Ok(path) };
+    match folder.canonicalize() {
+        Ok(folder) => Ok(folder.join(name)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(path),
+        Err(error) => Err(Error::new(error.kind(), format!("{}: {error}", folder.display()))),
+    }
+}
+
+/// The program of qmail's own that `path` is, whatever it is called there.
+pub(super) fn of_qmail(qmail: &Path, path: &Path) -> Option<PathBuf> {
+    let identity = |path: &Path| std::fs::metadata(path).ok().map(|is| (is.dev(), is.ino()));
+    let asked = identity(path)?;
+    let bin = qmail.join("bin");
+    let is_qmails = |name: &OsStr| {
+        let name = name.as_bytes();
+        name.starts_with(b"qmail-") || OWN.iter().any(|own| own.as_bytes() == name)
+    };
+    let mut programs = std::fs::read_dir(bin).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    programs.find(|program| program.file_name().is_some_and(is_qmails) && identity(program) == Some(asked))
+}
+
 /// The users.
 pub(super) fn users(config: &Config, remarks: &mut Remarks) {
     let mut is_there = |name: &str| {
         let found = User::from_name(name).map(|user| user.is_some());
-        remarks.known(found.map_err(|error| std::io::Error::other(format!("user {name} cannot be looked up: {error}"))))
+        remarks.known(found.map_err(|error| Error::other(format!("user {name} cannot be looked up: {error}"))))
     };
     let alias = config.rules.alias_user.as_str();
     let has_alias = is_there(alias) != Some(false);

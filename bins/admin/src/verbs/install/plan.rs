@@ -1,12 +1,13 @@
 //! From what stands in qmail's home to the steps that are still to be done.
 
 use super::memory::{Before, Installed};
+use super::place;
 use super::remarks::Remarks;
 use super::source::Source;
 use super::step::Step;
 use crate::output::Failure;
-use crate::qmail::programs::{Whose, examine};
-use crate::qmail::swap;
+use crate::qmail::programs::{self, Whose, examine};
+use crate::qmail::swap::{self, Relation};
 use qmail_lookup_config::DaemonSettings;
 use qmail_lookup_core::dropin::Dropin;
 use std::os::unix::ffi::OsStrExt;
@@ -73,7 +74,13 @@ pub(super) fn plan(ground: &Ground<'_>, remarks: &mut Remarks) -> Result<Vec<Ste
     let mut steps = files;
     steps.extend(local.steps.into_iter().chain(getpw.steps));
     if let Some(path) = ground.checkpassword {
-        steps.extend(swap(ground, Dropin::Checkpassword, path, &mut installed, remarks)?.steps);
+        match place::of_qmail(ground.qmail, path) {
+            Some(own) => remarks.refuse(
+                format!("{} is no checkpassword, but qmail's own {}", path.display(), own.display()),
+                "name the program that is run behind qmail-popup",
+            ),
+            None => steps.extend(swap(ground, Dropin::Checkpassword, path, &mut installed, remarks)?.steps),
+        }
     }
     if ground.before.as_ref() != Some(&installed) {
         steps.insert(0, Step::Remember(installed));
@@ -120,11 +127,21 @@ fn swap(
             remarks.refuse(format!("{shown_stock} is not the stock program, but one of ours"), help);
             return Ok(found);
         }
-        (Whose::Stock, Whose::Stock) if swap::is_kept(path)? => found.kept = Some(true),
+        (Whose::Stock, _) if let Some(why) = swap::unfit(path)? => {
+            remarks
+                .refuse(format!("{shown} {why}"), "put the program of an unpatched qmail there, as a file of its own");
+            return Ok(found);
+        }
+        (Whose::Stock, Whose::Stock) if swap::relation(path)? == Relation::Same => found.kept = Some(true),
         // A qmail that was installed anew since: what it brought is its stock program now.
         (Whose::Stock, _) => {
             found.steps.push(Step::Keep(path.to_owned()));
             found.kept = Some(true);
+        }
+        (_, Whose::Stock) if !programs::is_program(&stock)? => {
+            let help = "put qmail's own program there: it is what uninstall gives back";
+            remarks.refuse(format!("{shown_stock} is no program that can be run"), help);
+            return Ok(found);
         }
         (_, Whose::Stock) => found.kept = Some(true),
         (Whose::Absent, _) if program == Dropin::Getpw && known != Some(true) => found.kept = Some(false),
@@ -152,6 +169,9 @@ fn swap(
         let runs = if here == Whose::Stock { path } else { &stock };
         executable(runs, remarks);
     }
+    if program == Dropin::Checkpassword && here == Whose::Stock {
+        set_uid(path, remarks);
+    }
     if let Some(kept) = found.kept {
         installed.programs.insert(path.to_owned(), kept);
     }
@@ -168,6 +188,16 @@ fn is_right(path: &Path, source: &Path) -> Result<bool, Failure> {
     let wanted = swap::rights(path)?;
     let rights = is.is_file() && wanted == Some((is.uid(), is.gid(), is.mode() & 0o7777));
     Ok(rights && swap::same_content(path, source)?)
+}
+
+/// Ours becomes nobody by being run.
+fn set_uid(path: &Path, remarks: &mut Remarks) {
+    if let Some(is) = remarks.known(std::fs::metadata(path))
+        && is.mode() & 0o6000 != 0
+    {
+        let what = format!("{} is set-uid or set-gid, and ours is not", path.display());
+        remarks.warn(what, "see that what runs it is run by root, as qmail-popup is");
+    }
 }
 
 /// qmail-getpw is run as qmailp, which is not among the program's owners.

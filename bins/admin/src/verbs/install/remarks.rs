@@ -46,11 +46,11 @@ impl Remarks {
     pub(in crate::verbs) fn print(&self, out: &mut Output) {
         for (kind, remarks) in [("warning", &self.warnings), ("refused", &self.refusals)] {
             for Remark { what, help } in remarks {
-                out.line(format!("{kind}: {what}: {help}"));
+                out.say(&format!("{kind}: {what}: {help}"));
             }
         }
         for failure in &self.unknown {
-            out.line(format!("not known: {}", failure.line()));
+            out.say(&format!("not known: {}", failure.line()));
         }
     }
 

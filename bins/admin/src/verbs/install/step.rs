@@ -3,22 +3,25 @@
 use super::memory::{Before, Installed};
 use super::source::Source;
 use crate::output::{Failure, text};
-use crate::qmail::send::Word;
-use crate::qmail::{cdb, files, net, queue, send, swap};
+use crate::qmail::{files, net, queue, send, swap};
+use crate::verbs::uninstall::hosts;
 use qmail_lookup_config::QmailSend;
 use qmail_lookup_core::Host;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::thread::sleep;
 use std::time::Duration;
-
-/// Between two HUPs: the second one is for the case that the first came while qmail-send looked away.
-const BETWEEN_HUPS: Duration = Duration::from_millis(1100);
+use tokio::time::sleep;
 
 /// How often, and how long after one another, it is looked whether qmail-send has routed everything. It does so at once.
 const ROUTED_LOOKS: u32 = 20;
 const ROUTED_PAUSE: Duration = Duration::from_millis(500);
+
+/// Before programs are given back that do not know the mailboxes.
+const STOP: &str = "the hosts are out of qmail's control files, and the queue holds no mail for them; our programs are still \
+    in place: with qmail's own a running qmail-send would bounce mail of mailboxes that are no system users. Stop \
+    qmail-send, run `qmail-lookup uninstall --no-hup`, put the programs in place that know the mailboxes (if there are \
+    any), and start qmail-send; or run `qmail-lookup uninstall --running`";
 
 /// Most hosts that are named at a time.
 const NAMED_MAX: usize = 10;
@@ -38,14 +41,18 @@ pub(in crate::verbs) enum Step {
     Put(Source, PathBuf),
     /// Give NAME.stock its name back.
     GiveBack(PathBuf),
-    /// Write a database of hosts.
-    Database(PathBuf, Vec<Vec<u8>>),
+    /// Take the block of `sync` out of this control file, as it is then; if that leaves none, and `stays`, it is empty.
+    Cut { path: PathBuf, stays: bool },
+    /// Write the database of this list of hosts, without the block.
+    Database(PathBuf),
     /// Wait until the queue holds no recipient of these hosts that is not routed yet.
     Routed(BTreeSet<Host>),
     /// Have qmail-send read its control files again.
     Tell(QmailSend),
     /// See that the queue holds no recipient of a virtual host.
     Delivered,
+    /// See that qmail-send does not run; it does if it was `told` something.
+    Stopped { told: bool },
     /// Remove the safety net from this home.
     RemoveNet(PathBuf),
     /// Remove what this tool remembers.
@@ -57,7 +64,7 @@ impl Step {
     ///
     /// # Errors
     /// If that fails. It names the file.
-    pub(in crate::verbs) fn carry_out(&self, qmail: &Path) -> Result<(), Failure> {
+    pub(in crate::verbs) async fn carry_out(&self, qmail: &Path) -> Result<(), Failure> {
         match self {
             Self::Remember(installed) => installed.save(qmail)?,
             Self::Write(path, file) => file.put(path)?,
@@ -69,19 +76,21 @@ impl Step {
                 swap::put(&source.path, path, rights, |new| swap::run_idle(new, source.idle_status()))?;
             }
             Self::GiveBack(path) => swap::give_back(path)?,
-            Self::Database(path, hosts) => cdb::replace(path, hosts.iter().map(Vec::as_slice))?,
-            Self::Routed(hosts) => routed(qmail, hosts)?,
-            Self::Tell(how) => {
-                send::tell(how, qmail, Word::Reread)?;
-                sleep(BETWEEN_HUPS);
-                send::tell(how, qmail, Word::Reread)?;
-            }
+            Self::Cut { path, stays } => hosts::cut(path, *stays)?,
+            Self::Database(path) => hosts::database(path)?,
+            Self::Routed(hosts) => routed(qmail, hosts).await?,
+            Self::Tell(how) => send::reread(how, qmail).await?,
             Self::Delivered => {
                 let held = queue::read(qmail)?.encoded;
                 if !held.is_empty() {
                     let what = "the queue holds mail for virtual hosts, which only our programs can deliver";
-                    let help = "they stay in place; run uninstall again when it is delivered";
+                    let help = "let qmail-send deliver it, and run uninstall again then; until then all else stays";
                     return Err(Failure::temporary(format!("{what}: {}; {help}", named(&held))));
+                }
+            }
+            Self::Stopped { told } => {
+                if *told || send::running(qmail)?.is_some() {
+                    return Err(Failure::temporary(STOP));
                 }
             }
             Self::RemoveNet(home) => net::remove(home, &net::hosts(home)?)?,
@@ -91,7 +100,7 @@ impl Step {
     }
 }
 
-fn routed(qmail: &Path, hosts: &BTreeSet<Host>) -> Result<(), Failure> {
+async fn routed(qmail: &Path, hosts: &BTreeSet<Host>) -> Result<(), Failure> {
     for look in 1..=ROUTED_LOOKS {
         let held = queue::Held { unrouted: queue::read(qmail)?.unrouted, ..queue::Held::default() };
         let waiting: BTreeSet<_> = hosts.iter().filter(|host| held.needs(host)).cloned().collect();
@@ -104,7 +113,7 @@ fn routed(qmail: &Path, hosts: &BTreeSet<Host>) -> Result<(), Failure> {
                 "without the hosts' lines it would be sent away; see that qmail-send runs, and run uninstall again";
             return Err(Failure::temporary(format!("{what} {}; {help}", named(&waiting))));
         }
-        sleep(ROUTED_PAUSE);
+        sleep(ROUTED_PAUSE).await;
     }
     Ok(())
 }
@@ -134,10 +143,12 @@ impl fmt::Display for Step {
             Self::Keep(path) => write!(f, "keep {} as {}", path.display(), swap::stock(path).display()),
             Self::Put(source, path) => write!(f, "put {} at {}", source.path.display(), path.display()),
             Self::GiveBack(path) => write!(f, "rename {} to {}", swap::stock(path).display(), path.display()),
-            Self::Database(path, _) => write!(f, "write {}", path.display()),
+            Self::Cut { path, .. } => write!(f, "take the hosts of sync out of {}", path.display()),
+            Self::Database(path) => write!(f, "take the hosts of sync out of {}", hosts::cdb_of(path).display()),
             Self::Routed(hosts) => write!(f, "wait until qmail-send has routed all mail for {}", named(hosts)),
             Self::Tell(_) => write!(f, "send qmail-send HUP, twice"),
             Self::Delivered => write!(f, "go on only if the queue holds no mail for virtual hosts"),
+            Self::Stopped { .. } => write!(f, "go on only if qmail-send does not run"),
             Self::RemoveNet(home) => write!(f, "remove the files .qmail-=HOST=-default from {}", home.display()),
             Self::Forget => write!(f, "remove what is written down"),
         }

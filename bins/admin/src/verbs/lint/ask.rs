@@ -1,23 +1,25 @@
 //! Where the mail of an address goes from here: the rules' own verdict, and what this machine adds to it.
 
 use super::Lint;
-use super::machine::{Machine, has_file, path};
+use super::machine::{Machine, path};
 use crate::output::Failure;
 use crate::qmail::files;
 use qmail_lookup_backends::coalesce::Coalesce;
+use qmail_lookup_backends::memory::Memory;
 use qmail_lookup_config::control;
 use qmail_lookup_core::control::{Control, first_line};
 use qmail_lookup_core::error::printable;
 use qmail_lookup_core::key::fold;
 use qmail_lookup_core::lint::loops::Address;
 use qmail_lookup_core::rules::{Delivery, Explain, Instructions, Question, Route};
-use qmail_lookup_core::{Backend, Deadline, Instruction, Lookup, Misconfiguration};
+use qmail_lookup_core::{Backend, Deadline, Instruction, Lookup, Misconfiguration, TableRow, VirtualRow};
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::OnceCell;
 
 /// Questions that are under way at once; the stores join them to few statements.
 pub(super) const AT_ONCE: usize = 32;
@@ -69,7 +71,8 @@ pub(super) struct Ask {
 
 #[derive(Default)]
 struct Hops {
-    known: HashMap<Address, Rc<Hop>>,
+    /// Also those that are being asked for: who comes meanwhile waits for the same answer.
+    known: HashMap<Address, Rc<OnceCell<Rc<Hop>>>>,
     forwards: usize,
 }
 
@@ -113,6 +116,22 @@ impl Ask {
         Ok(self.lookup.judge(question, self.by()).await?)
     }
 
+    /// [`Ask::judge`] as if `row` were all of table virtual: what other rows of its host say costs nothing then, however
+    /// many there are.
+    ///
+    /// # Errors
+    /// If a store does not answer.
+    pub(super) async fn judge_alone<Q: Question>(
+        &self,
+        row: &VirtualRow,
+        question: Q,
+    ) -> Result<Result<Q::Answer, Misconfiguration>, Failure> {
+        let rules = &self.lookup.settings;
+        let only = Memory::new(vec![TableRow::Virtual(row.clone())], Arc::clone(rules));
+        let lookup = Lookup { virtuals: Arc::new(only), ..self.lookup.clone() };
+        Ok(lookup.judge(question, self.by()).await?)
+    }
+
     /// An address as a row names it, in lower case and with its host.
     pub(super) fn address(&self, written: &[u8]) -> Address {
         match &self.bare_host {
@@ -126,17 +145,20 @@ impl Ask {
     /// # Errors
     /// If a store or the system does not answer.
     pub(super) async fn hop(&self, address: &Address) -> Result<Rc<Hop>, Failure> {
-        if let Some(known) = self.hops.borrow().known.get(address) {
-            return Ok(Rc::clone(known));
-        }
-        let hop = Rc::new(self.new_hop(address).await?);
-        let mut hops = self.hops.borrow_mut();
-        hops.forwards = hops.forwards.saturating_add(hop.forwards.len());
-        if hops.known.len() >= KEPT_MAX || hops.forwards >= KEPT_MAX {
-            *hops = Hops::default();
-        }
-        hops.known.insert(Arc::clone(address), Rc::clone(&hop));
-        Ok(hop)
+        let place = {
+            let mut hops = self.hops.borrow_mut();
+            if hops.known.len() >= KEPT_MAX || hops.forwards >= KEPT_MAX {
+                *hops = Hops::default();
+            }
+            Rc::clone(hops.known.entry(Arc::clone(address)).or_default())
+        };
+        let hop = place.get_or_try_init(|| async {
+            let hop = Rc::new(self.new_hop(address).await?);
+            let mut hops = self.hops.borrow_mut();
+            hops.forwards = hops.forwards.saturating_add(hop.forwards.len());
+            Ok::<_, Failure>(hop)
+        });
+        hop.await.cloned()
     }
 
     async fn new_hop(&self, address: &Address) -> Result<Hop, Failure> {
@@ -218,7 +240,7 @@ impl Ask {
         if !is_alias && !self.homes {
             return End::Unknown;
         }
-        match has_file(path(&home).to_path_buf(), dash, &ext).await {
+        match self.machine.has_file(path(&home).to_path_buf(), dash, &ext).await {
             Some(true) => End::Somebody,
             None => End::Unknown,
             Some(false) => {

@@ -10,16 +10,20 @@ use qmail_lookup_core::lint::{Finding, Repair, Severity};
 use qmail_lookup_core::settings::RuleSettings;
 use qmail_lookup_core::{Instruction, Table, TableRow};
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// Most loops that are remembered, so as not to be told twice.
 const TOLD_MAX: usize = 10_000;
 
-/// A forward of a row.
-struct Forward {
+/// Most addresses that searches are known to have begun at.
+const BEGUN_MAX: usize = 50_000;
+
+/// The rows of one page that forward to an address.
+struct Forwards {
     table: Table,
-    /// Of the row, for people.
-    key: String,
+    /// Of the rows, for people.
+    keys: Vec<String>,
     target: Address,
 }
 
@@ -28,6 +32,19 @@ struct Forward {
 struct Known {
     followed: RefCell<Followed>,
     told: RefCell<HashSet<Vec<Address>>>,
+    /// Where searches began.
+    begun: RefCell<HashSet<Address>>,
+}
+
+impl Known {
+    /// True unless a search began at this address already; it tells the same.
+    fn begins(&self, target: &Address) -> bool {
+        let mut begun = self.begun.borrow_mut();
+        if begun.len() >= BEGUN_MAX {
+            begun.clear();
+        }
+        begun.insert(Arc::clone(target))
+    }
 }
 
 pub(super) async fn run(lint: &mut Lint<'_>) -> Result<(), Failure> {
@@ -48,8 +65,16 @@ async fn table(lint: &mut Lint<'_>, ask: &Ask, known: &Known, table: Table) -> R
             return Ok(());
         }
         let rules = &lint.session.config.rules;
-        let forwards: Vec<Forward> = rows.iter().filter_map(|row| forward(row, ask, rules)).collect();
-        let found = stream::iter(forwards).map(|forward| follow(ask, known, forward)).buffered(AT_ONCE);
+        let mut forwards: Vec<Forwards> = Vec::new();
+        let mut places: HashMap<Address, usize> = HashMap::new();
+        for (key, target) in rows.iter().filter_map(|row| forward(row, ask, rules)) {
+            let place = *places.entry(Arc::clone(&target)).or_insert(forwards.len());
+            match forwards.get_mut(place) {
+                Some(same) => same.keys.push(key),
+                None => forwards.push(Forwards { table, keys: vec![key], target }),
+            }
+        }
+        let found = stream::iter(forwards).map(|forwards| follow(ask, known, forwards)).buffered(AT_ONCE);
         let found: Vec<Vec<Finding>> = found.try_collect().await?;
         for finding in found.into_iter().flatten() {
             lint.report.push(finding);
@@ -58,7 +83,8 @@ async fn table(lint: &mut Lint<'_>, ask: &Ask, known: &Known, table: Table) -> R
     }
 }
 
-fn forward(row: &TableRow, ask: &Ask, rules: &RuleSettings) -> Option<Forward> {
+/// The key of the row, and where it forwards to, if it does.
+fn forward(row: &TableRow, ask: &Ask, rules: &RuleSettings) -> Option<(String, Address)> {
     let (key, target) = match row {
         TableRow::Alias(row) => match row.instruction(b"/", rules) {
             Ok(Instruction::Forward(target)) => (alias_key(row), target),
@@ -69,24 +95,24 @@ fn forward(row: &TableRow, ask: &Ask, rules: &RuleSettings) -> Option<Forward> {
         }
         TableRow::Virtual(_) | TableRow::Mailbox(_) | TableRow::Rcpthosts(_) => return None,
     };
-    Some(Forward { table: row.table(), key, target: ask.address(&target) })
+    Some((key, ask.address(&target)))
 }
 
-async fn follow(ask: &Ask, known: &Known, forward: Forward) -> Result<Vec<Finding>, Failure> {
-    let Forward { table, key, target } = forward;
+async fn follow(ask: &Ask, known: &Known, forwards: Forwards) -> Result<Vec<Finding>, Failure> {
+    let Forwards { table, keys, target } = forwards;
     let mut findings = Vec::new();
     if let End::Nobody(why) = &ask.hop(&target).await?.end {
         let to = address_text(&target);
-        findings.push(Finding {
+        findings.extend(keys.iter().map(|key| Finding {
             severity: Severity::Error,
             rule: "dangling",
             table,
             key: key.clone(),
             why: format!("forwards to {to}, whose mail bounces: {why}"),
             repair: Repair::Words(format!("correct the target, remove the row, or give {to} a mailbox or an alias")),
-        });
+        }));
     }
-    if known.followed.borrow().has(&target) {
+    if known.followed.borrow().has(&target) || !known.begins(&target) {
         return Ok(findings);
     }
     let mut search = Search::new(target);
@@ -96,12 +122,13 @@ async fn follow(ask: &Ask, known: &Known, forward: Forward) -> Result<Vec<Findin
             Turn::Follow(address) => search.tell(&ask.hop(&address).await?.forwards),
             Turn::Loop(round) => findings.extend(told(ask, known, table, round).await?),
             Turn::End => return Ok(findings),
-            Turn::TooMany => {
+            Turn::TooMany { again: true } => return Ok(findings),
+            Turn::TooMany { again: false } => {
                 findings.push(Finding {
                     severity: Severity::Note,
                     rule: "loop",
                     table,
-                    key,
+                    key: keys.into_iter().next().unwrap_or_default(),
                     why: format!("its forwards reach more than {ADDRESSES_MAX} addresses; the rest was not followed"),
                     repair: Repair::Words("look whether so long a way is meant".to_owned()),
                 });

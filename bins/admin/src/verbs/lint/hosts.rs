@@ -18,9 +18,10 @@ use std::path::Path;
 pub(super) async fn run(lint: &mut Lint<'_>) -> Result<(), Failure> {
     let ask = Ask::new(lint)?;
     let files = Files::read(&lint.qmail)?;
-    virtuals(lint, &ask, &files).await?;
-    if lint.session.config.rules.rcpthosts_only == RcpthostsOnly::Ask {
-        rcpthosts(lint, &ask, &files).await?;
+    each(lint, Table::Virtual, |host| virtual_host(&ask, &files, host)).await?;
+    // Without control/locals and control/me it is not known what is local.
+    if lint.session.config.rules.rcpthosts_only == RcpthostsOnly::Ask && ask.control.locals.is_some() {
+        each(lint, Table::Rcpthosts, |host| accepted_only(&ask, &files, host)).await?;
     }
     Ok(())
 }
@@ -67,8 +68,12 @@ fn next_host(cell: Option<&[u8]>, last: &mut Option<Host>) -> Option<Host> {
     Some(host)
 }
 
-async fn virtuals(lint: &mut Lint<'_>, ask: &Ask, files: &Files) -> Result<(), Failure> {
-    let mut pages = lint.pages(Table::Virtual, "looking at hosts").await?;
+/// Asks `judge` about each host of a table, once.
+async fn each<F>(lint: &mut Lint<'_>, table: Table, judge: impl Fn(Host) -> F) -> Result<(), Failure>
+where
+    F: Future<Output = Result<Vec<Finding>, Failure>>,
+{
+    let mut pages = lint.pages(table, "looking at hosts").await?;
     let mut last = None;
     loop {
         let page = pages.next().await?;
@@ -77,10 +82,11 @@ async fn virtuals(lint: &mut Lint<'_>, ask: &Ask, files: &Files) -> Result<(), F
         }
         let hosts = page.iter().filter_map(|row| match row {
             TableRow::Virtual(row) => next_host(row.virtual_host.as_deref(), &mut last),
-            TableRow::Mailbox(_) | TableRow::Alias(_) | TableRow::Rcpthosts(_) => None,
+            TableRow::Rcpthosts(row) => next_host(row.host.as_deref(), &mut last),
+            TableRow::Mailbox(_) | TableRow::Alias(_) => None,
         });
         let hosts: Vec<Host> = hosts.collect();
-        let found = stream::iter(hosts).map(|host| virtual_host(ask, files, host)).buffered(AT_ONCE);
+        let found = stream::iter(hosts).map(&judge).buffered(AT_ONCE);
         let found: Vec<Vec<Finding>> = found.try_collect().await?;
         found.into_iter().flatten().for_each(|finding| lint.report.push(finding));
         lint.progress.advance(u64::try_from(page.len()).unwrap_or(u64::MAX));
@@ -116,7 +122,7 @@ async fn virtual_host(ask: &Ask, files: &Files, host: Host) -> Result<Vec<Findin
         let why = "neither table rcpthosts nor control/rcpthosts names it, so its mail is not accepted from outside";
         let row = HostRow { host: Some(host.as_bytes().to_vec()) };
         let repair = Repair::Change(Change::Insert(TableRow::Rcpthosts(row)));
-        found(Severity::Warning, "R1", why.to_owned(), repair);
+        found(Severity::Note, "R1", why.to_owned(), repair);
     }
     Ok(findings)
 }
@@ -132,31 +138,7 @@ fn foreign_line(ask: &Ask, host: &Host) -> Option<String> {
     is_foreign.then(|| format!("{}:{}", text(key), text(prepend)))
 }
 
-async fn rcpthosts(lint: &mut Lint<'_>, ask: &Ask, files: &Files) -> Result<(), Failure> {
-    // Without control/locals and control/me it is not known what is local.
-    if ask.control.locals.is_none() {
-        return Ok(());
-    }
-    let mut pages = lint.pages(Table::Rcpthosts, "looking at hosts").await?;
-    let mut last = None;
-    loop {
-        let page = pages.next().await?;
-        if page.is_empty() {
-            return Ok(());
-        }
-        let hosts = page.iter().filter_map(|row| match row {
-            TableRow::Rcpthosts(row) => next_host(row.host.as_deref(), &mut last),
-            TableRow::Mailbox(_) | TableRow::Alias(_) | TableRow::Virtual(_) => None,
-        });
-        let hosts: Vec<Host> = hosts.collect();
-        let found = stream::iter(hosts).map(|host| accepted_only(ask, files, host)).buffered(AT_ONCE);
-        let found: Vec<Option<Finding>> = found.try_collect().await?;
-        found.into_iter().flatten().for_each(|finding| lint.report.push(finding));
-        lint.progress.advance(u64::try_from(page.len()).unwrap_or(u64::MAX));
-    }
-}
-
-async fn accepted_only(ask: &Ask, files: &Files, host: Host) -> Result<Option<Finding>, Failure> {
+async fn accepted_only(ask: &Ask, files: &Files, host: Host) -> Result<Vec<Finding>, Failure> {
     let keys = candidates(host.as_bytes());
     // What stands for many hosts says nothing of each of them.
     let is_known = host.as_bytes().starts_with(b".")
@@ -164,14 +146,14 @@ async fn accepted_only(ask: &Ask, files: &Files, host: Host) -> Result<Option<Fi
         || ask.control.virtual_domains.find(&[b"x@", host.as_bytes()].concat()).is_some()
         || keys.iter().any(|key| files.routed.contains(key));
     if is_known {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let any: Vec<VirtualKey> = keys.into_iter().map(|host| VirtualKey::Any { host }).collect();
     let rows = ask.lookup.virtuals.virtuals(&any, ask.by()).await?;
     if rows.iter().any(|row| any.iter().any(|key| key.host().matches(row.virtual_host.as_deref()))) {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    Ok(Some(Finding {
+    Ok(vec![Finding {
         severity: Severity::Warning,
         rule: "V7",
         table: Table::Rcpthosts,
@@ -184,5 +166,5 @@ async fn accepted_only(ask: &Ask, files: &Files, host: Host) -> Result<Option<Fi
              \"local\" or \"relay\""
                 .to_owned(),
         ),
-    }))
+    }])
 }

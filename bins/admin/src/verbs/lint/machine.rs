@@ -4,7 +4,7 @@ use crate::alias_user;
 use crate::output::Failure;
 use nix::unistd::User;
 use qmail_lookup_core::dotqmail;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
@@ -17,6 +17,9 @@ const KEPT_MAX: usize = 10_000;
 
 /// How long a file system may take for one look.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// After so many looks that a file system did not answer no more are made: each of them holds a thread.
+pub(super) const SILENT_MAX: u64 = 64;
 
 /// A system user, as far as mail goes.
 #[derive(Clone, Debug)]
@@ -33,11 +36,14 @@ pub(super) struct Machine {
     people: RefCell<HashMap<Vec<u8>, Option<Person>>>,
     /// By name: whether there is one.
     names: RefCell<HashMap<String, bool>>,
+    /// Looks for files that were not answered.
+    silent: Cell<u64>,
 }
 
 impl Machine {
     pub(super) fn new(break_chars: &str) -> Self {
-        Self { break_chars: break_chars.to_owned(), people: RefCell::default(), names: RefCell::default() }
+        let (people, names) = (RefCell::default(), RefCell::default());
+        Self { break_chars: break_chars.to_owned(), people, names, silent: Cell::new(0) }
     }
 
     /// The system user that the stock qmail-getpw finds for `local`.
@@ -74,6 +80,29 @@ impl Machine {
         keep(&self.names, name.to_owned(), has);
         Ok(has)
     }
+
+    /// Whether `home` has a dot-qmail file for this dash and extension. `None` if that cannot be seen, or if too many
+    /// homes did not answer.
+    pub(super) async fn has_file(&self, home: PathBuf, dash: &[u8], ext: &[u8]) -> Option<bool> {
+        if self.silent.get() >= SILENT_MAX {
+            return None;
+        }
+        let names: Vec<Vec<u8>> = dotqmail::names(dash, ext).collect();
+        let look = move || {
+            for name in names {
+                match std::fs::metadata(home.join(path(&name))) {
+                    Ok(found) if found.is_file() => return Some(true),
+                    Ok(_) => {}
+                    Err(error) if is_absence(error.kind()) => {}
+                    Err(_) => return None,
+                }
+            }
+            Some(false)
+        };
+        let seen = blocking(look).await;
+        self.silent.set(self.silent.get().saturating_add(u64::from(seen.is_none())));
+        seen.flatten()
+    }
 }
 
 fn keep<K: std::hash::Hash + Eq, V>(kept: &RefCell<HashMap<K, V>>, key: K, value: V) {
@@ -92,23 +121,6 @@ pub(super) async fn blocking<T: Send + 'static>(look: impl FnOnce() -> T + Send 
 /// A path as bytes of a row.
 pub(super) fn path(bytes: &[u8]) -> &Path {
     Path::new(OsStr::from_bytes(bytes))
-}
-
-/// Whether `home` has a dot-qmail file for this dash and extension. `None` if that cannot be seen.
-pub(super) async fn has_file(home: PathBuf, dash: &[u8], ext: &[u8]) -> Option<bool> {
-    let names: Vec<Vec<u8>> = dotqmail::names(dash, ext).collect();
-    let look = move || {
-        for name in names {
-            match std::fs::metadata(home.join(path(&name))) {
-                Ok(found) if found.is_file() => return Some(true),
-                Ok(_) => {}
-                Err(error) if is_absence(error.kind()) => {}
-                Err(_) => return None,
-            }
-        }
-        Some(false)
-    };
-    blocking(look).await.flatten()
 }
 
 /// Whether an error says that there is no such file.

@@ -2,9 +2,11 @@
 
 use super::Lint;
 use crate::output::Failure;
-use crate::qmail::assigned::{self, Line};
+use crate::qmail::assigned;
+use crate::verbs::install;
 use qmail_lookup_core::error::printable;
 use qmail_lookup_core::key::fold;
+use qmail_lookup_core::lint::assigned::AssignedJudge;
 use qmail_lookup_core::lint::{Finding, Repair, Severity};
 use qmail_lookup_core::rules::candidates;
 use qmail_lookup_core::{Mailbox, Table, TableRow, Username};
@@ -18,8 +20,9 @@ pub(super) async fn run(lint: &mut Lint<'_>) -> Result<(), Failure> {
     let rules = lint.session.config.rules.clone();
     let passwd = std::fs::read(PASSWD).map_err(|error| Failure::temporary(format!("cannot read {PASSWD}: {error}")))?;
     let people = People::new(&passwd, rules.break_chars.as_bytes());
-    let assigned = Assigned::new(assigned::read(&lint.qmail).map_err(unreadable)?.unwrap_or_default());
-    if assigned.takes_all {
+    let lines = assigned::read(&lint.qmail).map_err(unreadable)?.unwrap_or_default();
+    let mut assigned = AssignedJudge::new(lines, rules.break_chars.as_bytes());
+    if assigned.everybody().is_some() {
         lint.report.push(Finding {
             severity: Severity::Error,
             rule: "assigned",
@@ -33,17 +36,21 @@ pub(super) async fn run(lint: &mut Lint<'_>) -> Result<(), Failure> {
     loop {
         let page = pages.next().await?;
         if page.is_empty() {
-            return Ok(());
+            break;
         }
         for row in &page {
             let TableRow::Mailbox(row) = row else { continue };
+            assigned.mailbox(&row.mailbox);
             // Bad rows are reported by themselves.
             let Ok(mailbox) = row.mailbox.validate(&rules) else { continue };
             people.findings(&mailbox).into_iter().for_each(|finding| lint.report.push(finding));
-            assigned.finding(&mailbox).into_iter().for_each(|finding| lint.report.push(finding));
         }
         lint.progress.advance(u64::try_from(page.len()).unwrap_or(u64::MAX));
     }
+    install::assigned::hosts(lint.session, &mut assigned).await?;
+    let (taken, _) = assigned.end();
+    taken.iter().for_each(|taken| lint.report.push(taken.finding()));
+    Ok(())
 }
 
 /// System users, by the mailbox that would get their mail (rules G1, G2).
@@ -97,53 +104,6 @@ impl People {
     }
 }
 
-/// What qmail-lspawn finds in users/cdb before it asks qmail-getpw.
-struct Assigned {
-    exact: HashMap<Vec<u8>, Line>,
-    prefixes: HashMap<Vec<u8>, Line>,
-    takes_all: bool,
-}
-
-impl Assigned {
-    fn new(lines: Vec<Line>) -> Self {
-        let (mut exact, mut prefixes, mut takes_all) = (HashMap::new(), HashMap::new(), false);
-        for line in lines {
-            match (line.is_prefix, line.name.is_empty()) {
-                (true, true) => takes_all = true,
-                (true, false) => drop(prefixes.insert(line.name.clone(), line)),
-                (false, _) => drop(exact.insert(line.name.clone(), line)),
-            }
-        }
-        Self { exact, prefixes, takes_all }
-    }
-
-    /// The line for a mailbox, if it gives the mail to another user.
-    fn finding(&self, mailbox: &Mailbox) -> Option<Finding> {
-        let name = mailbox.username.as_bytes();
-        let longest = || (1..=name.len()).rev().find_map(|end| self.prefixes.get(name.get(..end)?));
-        let line = self.exact.get(name).or_else(longest)?;
-        if line.uid == mailbox.uid && line.user.eq_ignore_ascii_case(name) {
-            return None;
-        }
-        let sign = if line.is_prefix { '+' } else { '=' };
-        let (key, user) = (printable(&line.name), printable(&line.user));
-        Some(Finding {
-            severity: Severity::Warning,
-            rule: "assigned",
-            table: Table::Mailbox,
-            key: mailbox.username.to_string(),
-            why: format!(
-                "users/cdb has a line `{sign}{key}` that gives its mail to {user} of uid {}: he delivers it, or it waits, \
-                 whatever the row says",
-                line.uid
-            ),
-            repair: Repair::Words(
-                "take the line out of users/assign, and run qmail-newu; or remove the row".to_owned(),
-            ),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,27 +124,5 @@ mod tests {
         let of = |name, uid| people.findings(&mailbox(name, uid)).len();
         assert_eq!((of("bob", "800"), of("bob", "1000"), of("bob-smith", "1001")), (2, 1, 0));
         assert_eq!((of("root", "800"), of("big", "800"), of("carol", "800")), (0, 0, 0));
-    }
-
-    #[test]
-    fn a_line_of_users_cdb_contradicts_whom_it_does_not_name() {
-        let line = |name: &str, is_prefix, user: &str, uid| Line {
-            name: name.into(),
-            is_prefix,
-            user: user.into(),
-            uid,
-            home: b"/h".to_vec(),
-        };
-        let lines = vec![
-            line("bob", false, "bob", 800),
-            line("bob-", true, "bob", 800),
-            line("sales", false, "iain", 801),
-            line("", true, "alias", 900),
-        ];
-        let assigned = Assigned::new(lines);
-        let of = |name, uid| assigned.finding(&mailbox(name, uid)).is_some();
-        assert!(assigned.takes_all);
-        assert_eq!((of("bob", "800"), of("bob", "802"), of("bob-smith", "803")), (false, true, true));
-        assert_eq!((of("sales", "801"), of("carol", "804")), (true, false));
     }
 }

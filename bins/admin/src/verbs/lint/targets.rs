@@ -119,12 +119,22 @@ async fn owners(ask: &Ask, rows: &[&AliasRow]) -> Result<HashMap<Username, Optio
 
 async fn virtuals(lint: &mut Lint<'_>, ask: &Ask, suspended: &mut Suspended) -> Result<(), Failure> {
     let mut pages = lint.pages(Table::Virtual, "looking for owners").await?;
+    let mut last = None;
     loop {
         let page = pages.next().await?;
         if page.is_empty() {
             return Ok(());
         }
-        let rows = page.iter().filter_map(|row| if let TableRow::Virtual(row) = row { Some(row) } else { None });
+        // What the same row twice says is told once.
+        let rows: Vec<&VirtualRow> = page
+            .iter()
+            .filter_map(|row| if let TableRow::Virtual(stored) = row { Some((row, stored)) } else { None })
+            .filter(|(row, _)| {
+                let cells: Vec<Vec<u8>> = row.cells().iter().map(|cell| fold(cell.unwrap_or_default())).collect();
+                last.replace(cells.clone()) != Some(cells)
+            })
+            .map(|(_, stored)| stored)
+            .collect();
         let found = stream::iter(rows).map(|row| recipient(ask, row)).buffered(AT_ONCE);
         let found: Vec<Found> = found.try_collect().await?;
         for Found { findings, owner, key } in found {
@@ -151,14 +161,14 @@ async fn recipient(ask: &Ask, row: &VirtualRow) -> Result<Found, Failure> {
     let Some(host) = Host::new(&key).filter(|_| is_host_key(&key)) else { return Ok(found) };
     let typed = fold(row.virtual_username.as_deref().unwrap_or_default());
     let is_pattern = typed.is_empty() || typed.iter().any(|b| matches!(b, b'%' | b'_'));
-    // Somebody for whom this row is meant; if another one fits better, that is judged, here too.
+    // Somebody for whom this row is meant, also if another one fits him better.
     let user = match typed.is_empty() {
         true => ANYBODY.as_bytes().to_vec(),
         false => typed.iter().filter(|b| **b != b'\\').map(|&b| if b == b'%' { b'x' } else { b }).collect(),
     };
     let local = Encoded { host: host.clone(), user: &user }.encode();
     // Misconfigured rows are reported by themselves.
-    let Ok(owner) = ask.judge(Getpw { local: local.clone() }).await? else { return Ok(found) };
+    let Ok(owner) = ask.judge_alone(row, Getpw { local: local.clone() }).await? else { return Ok(found) };
     let (name, ext) = match owner {
         Owner::Mailbox { mailbox, ext, .. } => {
             found.owner = Some((mailbox.username.clone(), mailbox.standing));
@@ -166,7 +176,7 @@ async fn recipient(ask: &Ask, row: &VirtualRow) -> Result<Found, Failure> {
         }
         Owner::AliasUser { ext } => (Username::new(ask.lookup.settings.alias_user.as_bytes()), ext),
         Owner::Stock { local: resolved } => {
-            if let Some(why) = nobody(ask, &local, &host, &resolved).await? {
+            if let Some(why) = nobody(ask, row, &local, &host, &resolved).await? {
                 found.findings.push(dangling(row, &why));
             }
             (None, Vec::new())
@@ -180,7 +190,13 @@ async fn recipient(ask: &Ask, row: &VirtualRow) -> Result<Found, Failure> {
 }
 
 /// Why the mail of a virtual recipient bounces whose owner is no mailbox, if it does.
-async fn nobody(ask: &Ask, local: &[u8], host: &Host, resolved: &[u8]) -> Result<Option<String>, Failure> {
+async fn nobody(
+    ask: &Ask,
+    row: &VirtualRow,
+    local: &[u8],
+    host: &Host,
+    resolved: &[u8],
+) -> Result<Option<String>, Failure> {
     let suffix = host.as_bytes();
     let domain = if suffix.starts_with(b".") { [b"host", suffix].concat() } else { suffix.to_vec() };
     let question = Deliver {
@@ -192,7 +208,7 @@ async fn nobody(ask: &Ask, local: &[u8], host: &Host, resolved: &[u8]) -> Result
         system_home: None,
         is_local: false,
     };
-    let Ok(delivered) = ask.judge(question).await? else { return Ok(None) };
+    let Ok(delivered) = ask.judge_alone(row, question).await? else { return Ok(None) };
     let hop = ask.of_delivery(&Route::Stock { local: resolved.to_vec() }, delivered.delivery).await?;
     Ok(match hop.end {
         End::Nobody(why) => Some(why),

@@ -1,5 +1,6 @@
 //! What is remembered from look to look: `qmail-lookup/sync.json` below qmail's home.
 
+use super::control::Wrote;
 use crate::output::Failure;
 use crate::qmail::files;
 use qmail_lookup_core::Host;
@@ -7,6 +8,7 @@ use qmail_lookup_core::sync::gone::{Memory, Missed};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Of the form below.
 const VERSION: u32 = 1;
@@ -19,6 +21,24 @@ struct Stored {
     owed: bool,
     virtualdomains: BTreeMap<String, StoredMissed>,
     rcpthosts: BTreeMap<String, StoredMissed>,
+    #[serde(default)]
+    wrote: Wrote,
+}
+
+/// What is remembered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::verbs) struct Remembered {
+    pub(in crate::verbs) plan: Memory,
+    pub(super) wrote: Wrote,
+}
+
+impl Remembered {
+    /// When this tool last wrote a control file: that of what it wrote, not that of a later change.
+    pub(in crate::verbs) fn written(&self, name: &str) -> Option<SystemTime> {
+        let (_, _, seconds, nanoseconds, _) = *self.wrote.get(name)?;
+        let since = Duration::new(seconds.try_into().ok()?, nanoseconds.try_into().ok()?);
+        UNIX_EPOCH.checked_add(since)
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -35,15 +55,16 @@ fn path(qmail: &Path) -> PathBuf {
     files::memory(qmail).join("sync.json")
 }
 
-/// Reads it; a missing file is an empty one.
+/// Reads it; `None` if there is no such file.
 ///
 /// # Errors
 /// If it is there and cannot be understood.
-pub(in crate::verbs) fn read(qmail: &Path) -> Result<Memory, Failure> {
+pub(in crate::verbs) fn read(qmail: &Path) -> Result<Option<Remembered>, Failure> {
     let path = path(qmail);
-    let Some(content) = files::read(&path)? else { return Ok(Memory::default()) };
+    let Some(content) = files::read(&path)? else { return Ok(None) };
     let foreign = |what: String| {
-        let help = "nothing is written; remove it, and hosts that are going begin to go anew";
+        let help =
+            "nothing is written; remove it, and hosts that are going begin to go anew, and qmail-send is told first";
         Failure::temporary(format!("{}: {what} ({help})", path.display()))
     };
     let stored: Stored = serde_json::from_slice(&content).map_err(|error| foreign(error.to_string()))?;
@@ -57,18 +78,16 @@ pub(in crate::verbs) fn read(qmail: &Path) -> Result<Memory, Failure> {
         };
         stored.into_iter().map(one).collect::<Result<_, Failure>>()
     };
-    Ok(Memory { owed: stored.owed, routed: missed(stored.virtualdomains)?, accepted: missed(stored.rcpthosts)? })
+    let (routed, accepted) = (missed(stored.virtualdomains)?, missed(stored.rcpthosts)?);
+    Ok(Some(Remembered { plan: Memory { owed: stored.owed, routed, accepted }, wrote: stored.wrote }))
 }
 
-/// Writes it, if it differs; nothing is not written where nothing was.
+/// Writes it, if it differs.
 ///
 /// # Errors
 /// If it cannot be written.
-pub(super) fn write(qmail: &Path, memory: &Memory) -> Result<(), Failure> {
+pub(super) fn write(qmail: &Path, memory: &Memory, wrote: &Wrote) -> Result<(), Failure> {
     let path = path(qmail);
-    if *memory == Memory::default() && !path.exists() {
-        return Ok(());
-    }
     let stored = |missed: &BTreeMap<Host, Missed>| {
         let one = |(host, missed): (&Host, &Missed)| {
             let Missed { since, closed, agreed } = *missed;
@@ -77,7 +96,7 @@ pub(super) fn write(qmail: &Path, memory: &Memory) -> Result<(), Failure> {
         missed.iter().map(one).collect()
     };
     let (virtualdomains, rcpthosts) = (stored(&memory.routed), stored(&memory.accepted));
-    let stored = Stored { version: VERSION, owed: memory.owed, virtualdomains, rcpthosts };
+    let stored = Stored { version: VERSION, owed: memory.owed, virtualdomains, rcpthosts, wrote: wrote.clone() };
     let mut content = serde_json::to_vec_pretty(&stored).map_err(|error| Failure::temporary(error.to_string()))?;
     content.push(b'\n');
     files::replace(&path, &content, 0o600)?;
@@ -92,21 +111,20 @@ mod tests {
     fn what_is_written_is_read() {
         let qmail = tempfile::tempdir().unwrap();
         let home = qmail.path();
-        assert_eq!(read(home).unwrap(), Memory::default());
-        write(home, &Memory::default()).unwrap();
-        assert!(!files::memory(home).exists(), "nothing to remember");
+        assert_eq!(read(home).unwrap(), None);
         std::fs::create_dir(files::memory(home)).unwrap();
         let host = |name: &str| Host::new(name.as_bytes()).unwrap();
         let missed = Missed { since: 1, closed: Some(2), agreed: true };
-        let memory = Memory {
+        let plan = Memory {
             owed: true,
             routed: BTreeMap::from([(host("a.test"), missed)]),
             accepted: BTreeMap::from([(host(".b.test"), Missed { closed: None, ..missed })]),
         };
-        write(home, &memory).unwrap();
-        assert_eq!(read(home).unwrap(), memory);
-        write(home, &Memory::default()).unwrap();
-        assert_eq!(read(home).unwrap(), Memory::default());
+        let wrote = Wrote::from([("rcpthosts".to_owned(), (1, 2, -3, 4, 5))]);
+        write(home, &plan, &wrote).unwrap();
+        assert_eq!(read(home).unwrap(), Some(Remembered { plan, wrote }));
+        write(home, &Memory::default(), &Wrote::new()).unwrap();
+        assert_eq!(read(home).unwrap(), Some(Remembered::default()));
     }
 
     #[test]
@@ -121,6 +139,6 @@ mod tests {
             assert!(error.starts_with(&format!("{}: ", path(qmail.path()).display())), "{bad}: {error}");
         }
         std::fs::write(path(qmail.path()), good).unwrap();
-        assert_eq!(read(qmail.path()).unwrap(), Memory::default());
+        assert_eq!(read(qmail.path()).unwrap(), Some(Remembered::default()));
     }
 }

@@ -5,11 +5,13 @@
 //! | one look: lock, read, plan, write | [`pass`] |
 //! | reading both tables | [`rows`] |
 //! | reading qmail's home | [`home`] |
+//! | control files that others change, too | [`control`] |
 //! | writing, in an order that no crash can spoil | [`steps`] |
 //! | what is remembered from look to look | [`memory`] |
 //! | what is told | [`report`] |
 //! | `--watch` | [`watch`] |
 
+mod control;
 pub(super) mod home;
 pub(super) mod memory;
 pub(super) mod pass;

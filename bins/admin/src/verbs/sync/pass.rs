@@ -1,9 +1,11 @@
 //! One look: lock, read, plan, write.
 
+use super::control::{self, Control};
 use super::home::{self, Alarms, Home};
+use super::memory::{self, Remembered};
 use super::report::Report;
+use super::rows;
 use super::steps::Steps;
-use super::{memory, rows};
 use crate::cli;
 use crate::output::Failure;
 use crate::qmail::{files, queue};
@@ -26,14 +28,16 @@ pub(super) struct Pass<'a> {
     pub(super) how: QmailSend,
     pub(super) dry_run: bool,
     pub(super) no_hup: bool,
-    yes: bool,
+    pub(super) yes: bool,
 }
 
 /// Everything that was read, and the lock under which it was. A dry run takes none, because it would leave a file.
 pub(super) struct Read {
     rows: Rows,
+    /// `owed` if nothing is remembered.
     memory: Memory,
-    pub(super) home: Home,
+    control: Control,
+    home: Home,
     around: Around,
     alarms: Alarms,
     _lock: Option<files::Lock>,
@@ -61,7 +65,7 @@ impl<'a> Pass<'a> {
     pub(super) async fn run(&self) -> Result<Report, Failure> {
         let lock = self.lock()?;
         let rows = rows::read(self.session).await?;
-        self.write(self.read(lock, rows)?).await
+        self.write(self.read(lock, rows).await?).await
     }
 
     pub(super) fn lock(&self) -> Result<Option<files::Lock>, Failure> {
@@ -69,16 +73,21 @@ impl<'a> Pass<'a> {
     }
 
     /// Reads qmail's home, beside the rows.
-    pub(super) fn read(&self, lock: Option<files::Lock>, rows: Rows) -> Result<Read, Failure> {
-        let memory = memory::read(&self.qmail)?;
-        let home = Home::read(&self.qmail, &self.session.config.rules.alias_user)?;
+    pub(super) async fn read(&self, lock: Option<files::Lock>, rows: Rows) -> Result<Read, Failure> {
+        let qmail = &self.qmail;
+        // Who has lost it does not know whether qmail-send was told.
+        let unknown = || Remembered { plan: Memory { owed: true, ..Memory::default() }, ..Remembered::default() };
+        let Remembered { plan: memory, wrote } = memory::read(qmail)?.unwrap_or_else(unknown);
+        control::settled(qmail, &wrote).await?;
+        let home = Home::read(qmail, &self.session.config.rules.alias_user)?;
         let around = Around::read(&home.files)
-            .map_err(|error| Failure::temporary(format!("{}: {error}", self.qmail.join("control").display())))?;
-        Ok(Read { rows, memory, around, alarms: home::alarms(&self.qmail), home, _lock: lock })
+            .map_err(|error| Failure::temporary(format!("{}: {error}", qmail.join("control").display())))?;
+        let control = Control::new(qmail, home.contents(), wrote);
+        Ok(Read { rows, memory, control, around, alarms: home::alarms(qmail).await, home, _lock: lock })
     }
 
     pub(super) async fn write(&self, read: Read) -> Result<Report, Failure> {
-        let Read { rows, memory, home, around, alarms, _lock } = read;
+        let Read { rows, memory, control, home, around, alarms, _lock } = read;
         let wanted = Wanted::judge(&rows, &around, &self.choices);
         let held = if around.routed.is_subset(&wanted.routed) {
             queue::Held::default()
@@ -93,20 +102,21 @@ impl<'a> Pass<'a> {
             choices: &self.choices,
             memory: &memory,
             now,
-            may_add: alarms.programs_are_ours,
+            may_add: alarms.may_add,
             yes: self.yes,
             needs: &|host: &Host| held.needs(host),
         });
         let mut report = Report::new(self, &around, wanted, alarms.texts);
+        report.planned(&plan);
+        if plan.limits.is_empty() || self.dry_run {
+            let steps = Steps::new(self, (home, control), &around, &memory, &plan, alarms.unreadable);
+            report.trouble = steps.run(&mut report).await.err();
+        }
         if !plan.limits.is_empty() {
             let limits: Vec<_> = plan.limits.iter().map(ToString::to_string).collect();
             let help = "nothing was written; if that is right, run sync --yes";
             report.trouble = Some(Failure::temporary(format!("{}: {help}", limits.join("; "))));
-            return Ok(report);
         }
-        report.planned(&plan);
-        let steps = Steps::new(self, &home, &around, &memory, plan);
-        report.trouble = steps.run(&mut report).await.err();
         Ok(report)
     }
 }

@@ -21,12 +21,15 @@ const NAMED: usize = 10;
 pub(super) struct Report {
     dry_run: bool,
     is_open: bool,
+    /// Hosts of smtproutes.
+    relayed: BTreeSet<Host>,
     added: Vec<(List, Host)>,
     removed: Vec<(List, Host)>,
     pub(super) waiting: Vec<Waiting>,
     pub(super) held: BTreeSet<Host>,
     wanted: Wanted,
     alarms: Vec<String>,
+    notes: Vec<String>,
     written: BTreeSet<PathBuf>,
     /// Why not all could be done.
     pub(super) trouble: Option<Failure>,
@@ -37,29 +40,72 @@ impl Report {
         Self {
             dry_run: pass.dry_run,
             is_open: around.is_open,
+            relayed: around.relayed.iter().filter_map(|host| Host::new(host)).collect(),
             added: Vec::new(),
             removed: Vec::new(),
             waiting: Vec::new(),
             held: BTreeSet::new(),
             wanted,
             alarms,
+            notes: Vec::new(),
             written: BTreeSet::new(),
             trouble: None,
         }
     }
 
-    /// What will be done, or waits.
+    /// What will be done, or waits; and what would be done, if there were no limits.
     pub(super) fn planned(&mut self, plan: &Plan) {
         self.waiting.clone_from(&plan.waiting);
         self.held.clone_from(&plan.held);
+        let limited = !plan.limits.is_empty();
         if self.is_open {
-            let made = match (plan.create, self.dry_run) {
-                (true, false) => "; it was made, with control/me, control/locals and the hosts of table rcpthosts",
-                (true, true) => "; it would be made, with control/me, control/locals and the hosts of table rcpthosts",
-                (false, _) => "; it is made with the first host of table rcpthosts, or by you",
-            };
-            self.alarm(format!("there is no control/rcpthosts: mail is accepted for every host{made}"));
+            self.open(plan.create, limited);
         }
+        let kept = self.wanted.kept.iter().map(|kept| {
+            let (host, reason) = (printable(&kept.host), &kept.reason);
+            format!("{host} stays in control/virtualdomains as table virtual has it, although {reason}: take one of both away")
+        });
+        let lines = plan.kept.iter().map(|(host, line)| {
+            let line = printable(line);
+            format!(
+                "{host} stays in control/virtualdomains although no row has it: the line `{line}` of control/rcpthosts or \
+                 morercpthosts accepts mail for it, which would find no other way; take that line out, or add the rows again"
+            )
+        });
+        let alarms: Vec<_> = kept.chain(lines).collect();
+        self.alarms.extend(alarms);
+        if limited && !self.dry_run {
+            let of = |lines: &[(List, Host)], list: List| {
+                lines.iter().filter(|line| line.0 == list).map(|line| line.1.clone()).collect::<BTreeSet<_>>()
+            };
+            for list in [List::Virtualdomains, List::Rcpthosts] {
+                self.notes.extend(named(&format!("--yes would add to {list}"), &of(&plan.added, list), "--dry-run"));
+                self.notes.extend(named(
+                    &format!("--yes would remove from {list}"),
+                    &of(&plan.removed, list),
+                    "--dry-run",
+                ));
+            }
+        }
+    }
+
+    /// There is no rcpthosts.
+    fn open(&mut self, create: bool, limited: bool) {
+        let content =
+            "control/me, control/locals, your own hosts of control/virtualdomains, and the hosts of table rcpthosts";
+        let made = match (create, self.dry_run || limited) {
+            (true, false) => format!("it was made, with {content}"),
+            (true, true) => format!("it would be made, with {content}"),
+            (false, _) => "it is made with the first host of table rcpthosts, or by you".to_owned(),
+        };
+        let refused: BTreeSet<_> = self.relayed.union(&self.wanted.undecided).cloned().collect();
+        let refused = named("", &refused, "--json").map(|hosts| {
+            format!(
+                "; write there by hand what else is to be accepted of control/smtproutes and of the undecided{hosts}"
+            )
+        });
+        let refused = refused.unwrap_or_default();
+        self.alarm(format!("there is no control/rcpthosts: mail is accepted for every host; {made}{refused}"));
     }
 
     /// These lines of the plan were written: those that `is` says it of, told the list and whether they come.
@@ -74,6 +120,17 @@ impl Report {
 
     pub(super) fn alarm(&mut self, text: String) {
         self.alarms.push(text);
+    }
+
+    /// How long nothing can happen by itself; `None` if nothing waits but for the queue.
+    pub(super) fn next(&self) -> Option<Duration> {
+        let times = self.waiting.iter().filter(|waiting| !waiting.queued).map(|waiting| waiting.until);
+        let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(times.min()?))?;
+        Some(at.duration_since(SystemTime::now()).unwrap_or_default())
+    }
+
+    pub(super) fn note(&mut self, text: String) {
+        self.notes.push(text);
     }
 
     pub(super) fn exit(&self) -> Exit {
@@ -128,6 +185,7 @@ impl Report {
             "refused": refused.collect::<Vec<_>>(),
             "undecided": hosts(&self.wanted.undecided),
             "alarms": self.alarms,
+            "notes": self.notes,
             "own": hosts(&self.wanted.own),
             "unaccepted": hosts(&self.wanted.unaccepted),
             "written": self.written.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
@@ -172,6 +230,7 @@ impl Report {
             format!("waiting: {host} leaves {list}, {when}")
         }));
         lines.extend(self.held.iter().map(|host| format!("held: {host} is not added before the alarm is over")));
+        lines.extend(self.notes.iter().map(|note| format!("note: {note}")));
         lines.extend(note("in control/virtualdomains already, outside the block", own));
         lines.extend(note("virtual, but not accepted from outside: not in table rcpthosts", unaccepted));
         lines
@@ -179,10 +238,15 @@ impl Report {
 }
 
 fn note(what: &str, hosts: &BTreeSet<Host>) -> Option<String> {
-    let named: Vec<_> = hosts.iter().take(NAMED).map(Host::as_str).collect();
+    named(what, hosts, "--json").map(|text| format!("note: {text}"))
+}
+
+/// Some of the hosts; `all` is the option that names all of them. `None` if there are none.
+fn named(what: &str, hosts: &BTreeSet<Host>, all: &str) -> Option<String> {
+    let some: Vec<_> = hosts.iter().take(NAMED).map(Host::as_str).collect();
     let more = hosts.len().saturating_sub(NAMED);
-    let more = if more == 0 { String::new() } else { format!(" and {more} more (--json names them)") };
-    (!named.is_empty()).then(|| format!("note: {what}: {}{more}", named.join(", ")))
+    let more = if more == 0 { String::new() } else { format!(" and {more} more ({all} names them)") };
+    (!some.is_empty()).then(|| format!("{what}: {}{more}", some.join(", ")))
 }
 
 fn time(seconds: u64) -> String {

@@ -8,19 +8,26 @@ use qmail_lookup_core::{Catalog, Deadline, Host, LookupError, Table, VirtualKey}
 /// Rows that are fetched at once.
 const BATCH: usize = 1000;
 
-/// The tables of which hosts are read.
-const TABLES: [Table; 2] = [Table::Virtual, Table::Rcpthosts];
+/// The tables of which hosts are read, in this order: a host that is put into both meanwhile is then virtual and not yet
+/// accepted, and never accepted and not known to be virtual.
+const TABLES: [Table; 2] = [Table::Rcpthosts, Table::Virtual];
 
 /// The hosts of both tables.
 ///
 /// # Errors
 /// If they could not be read whole, or the store did not prove itself (rule K4).
 pub(in crate::verbs) async fn read(session: &Session) -> Result<Rows, Failure> {
+    let rows = read_all(catalog(session)?, || by(session)).await?;
+    prove(session).await?;
+    Ok(rows)
+}
+
+async fn read_all(catalog: &dyn Catalog, by: impl Fn() -> Deadline) -> Result<Rows, LookupError> {
     let mut rows = Rows::default();
     for table in TABLES {
-        let mut scan = catalog(session)?.scan(table, None, by(session)).await?;
+        let mut scan = catalog.scan(table, None, by()).await?;
         loop {
-            let batch = scan.next(BATCH, by(session)).await?;
+            let batch = scan.next(BATCH, by()).await?;
             if batch.is_empty() {
                 break;
             }
@@ -28,16 +35,13 @@ pub(in crate::verbs) async fn read(session: &Session) -> Result<Rows, Failure> {
             batch.iter().for_each(|row| rows.add(table, row.cells().first().copied().flatten()));
         }
     }
-    prove(session).await?;
     Ok(rows)
 }
 
-/// Something that differs whenever the tables differ; `None` if the store has nothing of the kind.
-///
-/// # Errors
-/// If the store could not be asked.
-pub(super) async fn stamp(session: &Session) -> Result<Option<Vec<u8>>, Failure> {
-    Ok(catalog(session)?.stamp(&TABLES, by(session)).await?)
+/// Something that differs whenever the tables differ; `None` if the store has nothing of the kind, or none in time: then
+/// only reading the tables can tell.
+pub(super) async fn stamp(session: &Session) -> Option<Vec<u8>> {
+    catalog(session).ok()?.stamp(&TABLES, by(session)).await.ok().flatten()
 }
 
 fn catalog(session: &Session) -> Result<&dyn Catalog, Failure> {

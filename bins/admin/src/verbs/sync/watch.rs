@@ -1,16 +1,17 @@
 //! `--watch`: looks whenever something has changed, until it is told to end.
 
+use super::control::{Fingerprint, NAMES, fingerprint};
 use super::pass::{Pass, Read};
 use super::report::Report;
 use super::rows;
 use crate::exit::Exit;
 use crate::output::{Failure, Output};
 use crate::qmail::send;
+use qmail_lookup_core::Deadline;
 use qmail_lookup_core::sync::outage::Outage;
 use std::collections::HashSet;
 use std::future::Future;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::UnixStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,18 +20,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 const WHOLE: Duration = Duration::from_secs(600);
 
 /// Files that decide what is written; a change of any is a reason to look.
-const FILES: [&str; 10] = [
-    "control/me",
-    "control/locals",
-    "control/smtproutes",
-    "control/virtualdomains",
-    "control/rcpthosts",
-    "control/morercpthosts",
-    "control/morercpthosts.cdb",
-    "users/cdb",
-    "bin/qmail-getpw",
-    "bin/qmail-local",
-];
+fn files() -> impl Iterator<Item = String> {
+    let others = ["users/cdb", "bin/qmail-getpw", "bin/qmail-local"];
+    NAMES.into_iter().map(|name| format!("control/{name}")).chain(others.map(str::to_owned))
+}
 
 pub(super) async fn run(pass: &Pass<'_>, output: &mut Output) -> Result<Exit, Failure> {
     let cannot = |error: std::io::Error| Failure::temporary(format!("cannot wait for signals: {error}"));
@@ -78,7 +71,7 @@ struct Seen {
 
 struct Watch<'a> {
     pass: &'a Pass<'a>,
-    /// What was there at the last look, and when; `None` if another look is due.
+    /// What was there at the last look, and when the next one is due all the same; `None` if it is due now.
     seen: Option<(Seen, Instant)>,
     outage: Outage,
     said: Said,
@@ -88,18 +81,11 @@ impl Watch<'_> {
     /// Reads everything, if there is a reason to.
     async fn read(&mut self, output: &mut Output) -> Option<(Read, Seen)> {
         let pass = self.pass;
-        let stamp = rows::stamp(pass.session).await;
         // Before anything is read: what changes meanwhile is seen next time.
-        let stamp = match stamp {
-            Ok(stamp) => stamp,
-            Err(failure) => {
-                self.missed(failure, output).await;
-                return None;
-            }
-        };
-        let seen = Seen { stamp, files: FILES.map(|name| fingerprint(&pass.qmail.join(name))).into() };
-        let is_old = |last: &Instant| last.elapsed() >= WHOLE;
-        if seen.stamp.is_some() && self.seen.as_ref().is_some_and(|(last, at)| *last == seen && !is_old(at)) {
+        let stamp = rows::stamp(pass.session).await;
+        let seen = Seen { stamp, files: files().map(|name| fingerprint(&pass.qmail.join(name))).collect() };
+        let is_due = |at: &Instant| *at <= Instant::now();
+        if seen.stamp.is_some() && self.seen.as_ref().is_some_and(|(last, at)| *last == seen && !is_due(at)) {
             self.reached(output).await;
             return None;
         }
@@ -114,7 +100,7 @@ impl Watch<'_> {
         match rows::read(pass.session).await {
             Ok(rows) => {
                 self.reached(output).await;
-                match pass.read(lock, rows) {
+                match pass.read(lock, rows).await {
                     Ok(read) => return Some((read, seen)),
                     Err(failure) => self.said.trouble(Some(&failure), output),
                 }
@@ -130,8 +116,8 @@ impl Watch<'_> {
     async fn write(&mut self, read: Read, seen: Seen, output: &mut Output) {
         match self.pass.write(read).await {
             Ok(report) => {
-                let pending = !report.waiting.is_empty() || report.trouble.is_some();
-                self.seen = (!pending).then(|| (seen, Instant::now()));
+                let next = Instant::now() + report.next().unwrap_or(WHOLE).min(WHOLE);
+                self.seen = report.trouble.is_none().then_some((seen, next));
                 self.said.trouble(report.trouble.as_ref(), output);
                 self.said.report(&report, output);
             }
@@ -146,57 +132,70 @@ impl Watch<'_> {
         self.outage.look(false, Instant::now());
     }
 
-    /// The store answers; and the daemon?
+    /// The store of these tables answers; and the others, and the daemon?
     async fn reached(&mut self, output: &mut Output) {
-        let socket = &self.pass.session.config.daemon.lookup_socket;
-        // A connection that must wait for its turn has found somebody: EAGAIN.
-        let daemon =
-            UnixStream::connect(socket).await.err().filter(|error| error.kind() != std::io::ErrorKind::WouldBlock);
-        let trouble = daemon.map(|error| {
-            format!("{}: {error}; while qmail-lookupd does not run, mail waits in the queue", socket.display())
-        });
-        let answers = trouble.is_none();
-        self.said.daemon(trouble, output);
+        let others = self.unreachable().await;
+        let daemon = self.daemon_trouble().await;
+        let answers = others.is_none() && daemon.is_none();
+        self.said.others(others, output);
+        self.said.daemon(daemon, output);
         if self.outage.look(answers, Instant::now()) {
-            match send::tell(&self.pass.how, &self.pass.qmail, send::Word::RetryNow) {
-                Ok(()) => self.said.line("the outage is over: qmail-send tries all deferred mail now", output),
-                Err(failure) => output.complain(&failure.line()),
+            let told = send::tell(&self.pass.how, &self.pass.qmail, send::Word::RetryNow);
+            self.said.retry(told.as_ref().err(), output);
+            if told.is_ok() {
+                self.outage.told();
+                self.said.line("the outage is over: qmail-send tries all deferred mail now", output);
             }
         }
     }
-}
 
-/// Device, inode, time of the last change in two parts, and size.
-type Fingerprint = (u64, u64, i64, i64, u64);
+    /// Why a store of another role does not answer.
+    async fn unreachable(&self) -> Option<String> {
+        let session = self.pass.session;
+        for (store, _) in session.stores.each() {
+            if !Arc::ptr_eq(store, &session.stores.virtuals)
+                && let Err(error) = store.ping(Deadline::after(session.config.deadline)).await
+            {
+                return Some(Failure::from(error).line());
+            }
+        }
+        None
+    }
 
-/// `None` if there is no such file.
-fn fingerprint(path: &Path) -> Option<Fingerprint> {
-    let is = std::fs::metadata(path).ok()?;
-    Some((is.dev(), is.ino(), is.mtime(), is.mtime_nsec(), is.len()))
+    async fn daemon_trouble(&self) -> Option<String> {
+        let socket = &self.pass.session.config.daemon.lookup_socket;
+        // A connection that must wait for its turn has found somebody: EAGAIN.
+        let error =
+            UnixStream::connect(socket).await.err().filter(|error| error.kind() != std::io::ErrorKind::WouldBlock)?;
+        Some(format!("{}: {error}; while qmail-lookupd does not run, mail waits in the queue", socket.display()))
+    }
 }
 
 /// What was said, so that nothing is said at each turn.
 #[derive(Default)]
 struct Said {
     trouble: Option<String>,
+    others: Option<String>,
     daemon: Option<String>,
+    retry: Option<String>,
     standing: HashSet<String>,
 }
 
 impl Said {
     fn trouble(&mut self, failure: Option<&Failure>, output: &Output) {
-        let text = failure.map(Failure::line);
-        if let Some(text) = text.as_ref().filter(|_| text != self.trouble) {
-            output.complain(text);
-        }
-        self.trouble = text;
+        once(&mut self.trouble, failure.map(Failure::line), output);
+    }
+
+    fn others(&mut self, text: Option<String>, output: &Output) {
+        once(&mut self.others, text, output);
     }
 
     fn daemon(&mut self, text: Option<String>, output: &Output) {
-        if let Some(text) = text.as_ref().filter(|_| text != self.daemon) {
-            output.complain(text);
-        }
-        self.daemon = text;
+        once(&mut self.daemon, text, output);
+    }
+
+    fn retry(&mut self, failure: Option<&Failure>, output: &Output) {
+        once(&mut self.retry, failure.map(Failure::line), output);
     }
 
     fn report(&mut self, report: &Report, output: &mut Output) {
@@ -219,4 +218,12 @@ impl Said {
         }
         output.flush();
     }
+}
+
+/// Complains, unless that was the last complaint of its kind.
+fn once(said: &mut Option<String>, text: Option<String>, output: &Output) {
+    if let Some(text) = text.as_ref().filter(|_| text != *said) {
+        output.complain(text);
+    }
+    *said = text;
 }

@@ -1,8 +1,8 @@
 //! Which programs are given back, and how.
 
 use crate::output::Failure;
-use crate::qmail::programs::{Whose, examine};
-use crate::qmail::swap;
+use crate::qmail::programs::{Whose, examine, is_program};
+use crate::qmail::swap::{self, Relation};
 use crate::verbs::install::memory::Installed;
 use crate::verbs::install::remarks::Remarks;
 use crate::verbs::install::step::Step;
@@ -36,8 +36,13 @@ fn give_back(path: PathBuf, known: Option<bool>, remarks: &mut Remarks) -> Resul
             remarks.refuse(format!("{shown} {what}"), help);
             None
         }
+        (Whose::Ours | Whose::Absent, Whose::Stock | Whose::Patched) if !is_program(&stock)? => {
+            let help = "put qmail's own program there: it is what uninstall gives back";
+            remarks.refuse(format!("{shown} is no program that can be run"), help);
+            None
+        }
         (Whose::Ours | Whose::Absent, Whose::Stock | Whose::Patched) => Some(Step::GiveBack(path)),
-        (Whose::Stock | Whose::Patched, Whose::Stock | Whose::Patched) if swap::is_kept(&path)? => {
+        (Whose::Stock | Whose::Patched, Whose::Stock | Whose::Patched) if swap::relation(&path)? != Relation::Apart => {
             Some(Step::GiveBack(path))
         }
         // Of a qmail that was installed anew since: what it brought stays.
