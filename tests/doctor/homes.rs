@@ -139,7 +139,7 @@ fn default_delivery() -> Outcome {
     ground.is_well("./Mailbox, or not known")?;
     ground.send = None;
     std::fs::remove_file(ground.site.path("q/ready"))?;
-    ground.site.script("q/bin/qmail-lspawn", "sleep 1000")?;
+    ground.site.script("q/bin/qmail-lspawn", "exec >/dev/null 2>&1\nwhile kill -0 $PPID; do sleep 0.2; done")?;
     let lspawn = ground.site.path("q/bin/qmail-lspawn");
     ground.send = Some(Send::start(&ground.site, &format!("{{ {} ./Maildir/ & }}", lspawn.display()))?);
     let said = ground.ask(&[])?;

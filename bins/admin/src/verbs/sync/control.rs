@@ -105,9 +105,10 @@ impl Control {
             return Ok(false);
         }
         let path = self.path(name);
-        if let Some(before) = self.content(name).filter(|_| !self.replaced.contains(name)) {
+        if self.replaced.insert(name)
+            && let Some(before) = self.content(name)
+        {
             files::replace(&files::memory(&self.qmail).join(format!("{name}.before")), before, 0o600)?;
-            self.replaced.insert(name);
         }
         if let Some(content) = &content {
             let mut wrote = None;
@@ -200,6 +201,7 @@ mod tests {
         assert!(failure(&mut control, Some(b"4".to_vec())).contains("control/locals was changed meanwhile"));
         assert_eq!(std::fs::read(control.path("rcpthosts")).unwrap(), b"3");
         std::fs::write(&locals, "mail.test\n").unwrap();
+        let mut control = Control::new(qmail.path(), control.is, control.wrote);
         control.put("rcpthosts", Some(b"4".to_vec())).unwrap();
         control.put("rcpthosts", Some(b"5".to_vec())).unwrap();
         assert_eq!(std::fs::read(before).unwrap(), b"3", "as it was before this look");
