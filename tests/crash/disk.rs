@@ -4,9 +4,9 @@ use super::ground::{Ground, Home, Kind, message};
 use super::{Shared, lacking, trial};
 use libtest_mimic::{Failed, Trial};
 use qmail_lookup_tests::check::{Outcome, ensure};
-use qmail_lookup_tests::site::Report;
+use qmail_lookup_tests::site::{Report, may_mount};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 type Run = fn(&Ground) -> Outcome;
 
@@ -24,12 +24,6 @@ pub(super) fn trials(shared: &Shared) -> Vec<Trial> {
 }
 
 const KINDS: [Kind; 2] = [Kind::Mbox, Kind::Maildir];
-
-fn may_mount() -> bool {
-    let mut command = Command::new("unshare");
-    command.args(["-m", "mount", "-t", "tmpfs", "none", "/mnt"]).stdin(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
-}
 
 /// A file system over a home; unmounted when dropped.
 struct Mounted(PathBuf);

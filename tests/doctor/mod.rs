@@ -17,5 +17,5 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 fn trial(name: &str, run: fn() -> Outcome) -> Trial {
-    qmail_lookup_tests::site::trial(&format!("doctor::{name}"), run)
+    qmail_lookup_tests::site::mounting(&format!("doctor::{name}"), run)
 }

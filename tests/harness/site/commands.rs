@@ -5,6 +5,7 @@ use libtest_mimic::Failed;
 use std::ffi::OsStr;
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::LazyLock;
 
 /// What a run of a program gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,17 @@ pub struct Ran {
     pub out: String,
     /// Standard error.
     pub err: String,
+}
+
+/// Whether this system lets root mount something, in a name space of its own.
+#[must_use]
+pub fn may_mount() -> bool {
+    static MAY: LazyLock<bool> = LazyLock::new(|| {
+        let mut command = Command::new("unshare");
+        command.args(["-m", "mount", "-t", "tmpfs", "none", "/mnt"]).stdin(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    });
+    *MAY
 }
 
 /// `program` as this uid and gid, without further groups, with an empty environment but for PATH. It is ended after a

@@ -10,7 +10,7 @@ mod programs;
 mod rows;
 mod thread;
 
-pub use commands::{Ran, command, run};
+pub use commands::{Ran, command, may_mount, run};
 pub use daemon::{Daemon, connect, read_frame};
 pub use dropins::{RcptCheck, Said};
 pub use local::{ALIAS_EMPTY, Local, Queued, Report};
@@ -82,6 +82,14 @@ pub struct Site {
     pub slapd: Option<Slapd>,
     /// Groups that the daemon is a member of: it can give its sockets for logins to no other `auth_group`.
     pub groups: Vec<u32>,
+}
+
+/// A trial that needs root, and a system that lets it mount: ignored with a loud name without the latter.
+pub fn mounting(name: &str, run: impl FnOnce() -> Outcome + Send + 'static) -> Trial {
+    if may_mount() {
+        return trial(name, run);
+    }
+    Trial::test(format!("{name} (needs to mount)"), || Err("needs to mount".into())).with_ignored_flag(true)
 }
 
 /// A trial that needs root: ignored with a loud name without, and a failure in CI.

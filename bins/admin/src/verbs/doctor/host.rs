@@ -48,10 +48,9 @@ impl Host<'_> {
         self.tool(if asked || matches!(running, Ok(Some(_))) { "sync" } else { "sync --no-hup" })
     }
 
-    /// When qmail-send was last told of what somebody has changed by hand: the time of this file. It is made by
-    /// [`Host::tell`].
+    /// See [`crate::qmail::send::told`]; it is also made by [`Host::tell`].
     pub(super) fn told(&self) -> PathBuf {
-        crate::qmail::files::memory(&self.qmail).join("told")
+        crate::qmail::send::told(&self.qmail)
     }
 
     /// The command that tells a running qmail-send of its control files. What is changed after it begins is not told.

@@ -46,8 +46,12 @@ fn running(host: &Host<'_>, report: &mut Report) {
         }
     };
     let owed = memory.as_ref().is_some_and(|memory| memory.plan.owed);
-    match send::find(&host.qmail) {
-        Ok(Some(_)) | Err(_) if owed => {
+    // qmail-send has read them if it was started after that was remembered.
+    let has_read = |pid| started(pid).zip(memory::modified(&host.qmail)).is_some_and(|(start, owed)| start > owed);
+    let found = send::find(&host.qmail);
+    let is_told = !owed || matches!(found, Ok(None)) || matches!(found, Ok(Some(pid)) if has_read(pid));
+    match found {
+        _ if !is_told => {
             report.wrong(SEND, "control/virtualdomains was written, and qmail-send not told of it", host.sync());
         }
         Ok(Some(pid)) => match not_told(host, pid, memory.as_ref()) {

@@ -55,6 +55,11 @@ fn path(qmail: &Path) -> PathBuf {
     files::memory(qmail).join("sync.json")
 }
 
+/// When it was last written; `None` if there is none.
+pub(in crate::verbs) fn modified(qmail: &Path) -> Option<SystemTime> {
+    std::fs::metadata(path(qmail)).and_then(|file| file.modified()).ok()
+}
+
 /// Reads it; `None` if there is no such file.
 ///
 /// # Errors
