@@ -224,7 +224,7 @@ fn hosts(world: &World) -> Outcome {
     world.control("rcpthosts", "mail.test\n")?;
     world.control("virtualdomains", "his.test:bob\nours.test:=ours.test=\n.com:bob\n")?;
     let local = ["warning V1 virtual @his.test", "warning V1 virtual @mail.test"];
-    let (bar, file) = ("note R1 virtual @bar.com", "note R1 virtual @file.test");
+    let (bar, file) = ("warning R1 virtual @bar.com", "warning R1 virtual @file.test");
     let hosts = || -> Result<Vec<String>, Failed> {
         let mut found = world.found(&["R1", "V1"], &[])?;
         found.retain(|line| line.contains(" virtual "));

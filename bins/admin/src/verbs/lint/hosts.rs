@@ -122,7 +122,7 @@ async fn virtual_host(ask: &Ask, files: &Files, host: Host) -> Result<Vec<Findin
         let why = "neither table rcpthosts nor control/rcpthosts names it, so its mail is not accepted from outside";
         let row = HostRow { host: Some(host.as_bytes().to_vec()) };
         let repair = Repair::Change(Change::Insert(TableRow::Rcpthosts(row)));
-        found(Severity::Note, "R1", why.to_owned(), repair);
+        found(Severity::Warning, "R1", why.to_owned(), repair);
     }
     Ok(findings)
 }
