@@ -141,7 +141,7 @@ mod tests {
             .filter(|case| case.needs.iter().all(|&need| subject.shape.allows(need)))
             .collect();
         let failed = cases.iter().filter(|case| run(&subject, case).is_err()).count();
-        assert!(failed * 10 > cases.len() * 8, "{failed} of {}", cases.len());
+        assert!(failed * 4 > cases.len() * 3, "{failed} of {}", cases.len());
     }
 
     #[test]
