@@ -90,6 +90,18 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     format!("x'{digits}'")
 }
 
+/// Fails unless hostile cells give statements in which a shell finds nothing to run.
+#[cfg(test)]
+pub(crate) fn never_run_by_a_shell(dialect: &Dialect) {
+    let cells = ["iain", "$(id)", "|", "`id`"].map(|cell| Some(cell.as_bytes().to_vec()));
+    let row = TableRow::from_cells(Table::Alias, cells);
+    let new = TableRow::from_cells(Table::Alias, ["\"", "!x", "", "$x"].map(|cell| Some(cell.as_bytes().to_vec())));
+    for change in [Change::Insert(row.clone()), Change::Delete(row.clone()), Change::Replace { old: row, new }] {
+        let said = of(&change, dialect).unwrap();
+        assert!(!said.contains(['$', '`', '"', '!', '\\', '|']), "{said}");
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,6 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
+/// After so many looks that a file system did not answer no more are made: each of them holds a thread.
+pub(crate) const SILENT_MAX: u64 = 64;
+
 /// What the home of `mailbox` looks like. A file system that does not answer in time cannot be examined.
 pub(crate) async fn look(mailbox: &Mailbox, by: Deadline) -> HomeCheck {
     let mailbox = mailbox.clone();

@@ -7,6 +7,7 @@ use super::maildir::{self, Maildir};
 use super::questions::{ALIAS, MAILDIR};
 use super::rows::Sample;
 use crate::home;
+use crate::home::SILENT_MAX;
 use crate::path_repair::{Mend, Owner, Place, make_home};
 use futures_util::stream::{self, StreamExt};
 use qmail_lookup_config::quoted;
@@ -20,9 +21,6 @@ use std::path::{Path, PathBuf};
 
 /// Homes that are looked at at a time.
 const AT_ONCE: usize = 16;
-
-/// After so many homes that did not answer the others are not looked at: each of them holds a thread.
-const SILENT_MAX: usize = 64;
 
 /// Mode bits with which qmail-local delivers nothing.
 const OTHERS_WRITE: u32 = 0o002;
@@ -48,7 +46,7 @@ struct Found {
     without: Vec<Mailbox>,
     fine: Option<Mailbox>,
     looked: usize,
-    silent: usize,
+    silent: u64,
 }
 
 /// Gives a mailbox whose home is in order, to try a delivery to.

@@ -3,8 +3,9 @@
 use super::Lint;
 use super::ask::{AT_ONCE, Ask};
 use super::dwelling::{Dwelling, Flaw};
-use super::machine::{SILENT_MAX, blocking, path};
+use super::machine::{blocking, path};
 use super::targets::KEYS;
+use crate::home::SILENT_MAX;
 use crate::output::Failure;
 use crate::path_repair::{Mend, Owner};
 use futures_util::stream::{self, StreamExt};

@@ -10,6 +10,7 @@ use qmail_lookup_core::lint::{Finding, Repair, Severity};
 use qmail_lookup_core::rcpthosts::candidates;
 use qmail_lookup_core::rules::Accepted;
 use qmail_lookup_core::settings::RcpthostsOnly;
+use qmail_lookup_core::sync::around::prepend;
 use qmail_lookup_core::virtuals::is_host_key;
 use qmail_lookup_core::{Change, Host, HostRow, Table, TableRow};
 use std::collections::HashSet;
@@ -131,11 +132,11 @@ async fn virtual_host(ask: &Ask, files: &Files, host: Host) -> Result<Vec<Findin
 fn foreign_line(ask: &Ask, host: &Host) -> Option<String> {
     // Of a suffix, the line that counts is that of a host below it.
     let below: &[u8] = if host.as_bytes().starts_with(b".") { b"x@x" } else { b"x@" };
-    let (key, prepend) = ask.control.virtual_domains.find(&[below, host.as_bytes()].concat())?;
-    let ours = [b"=", host.as_bytes(), b"="].concat();
-    let is_foreign = prepend != ours && key.len() >= host.as_bytes().len();
+    let (key, value) = ask.control.virtual_domains.find(&[below, host.as_bytes()].concat())?;
+    let ours = prepend(host.as_bytes());
+    let is_foreign = value != ours && key.len() >= host.as_bytes().len();
     let text = |bytes: &[u8]| qmail_lookup_core::error::printable(bytes);
-    is_foreign.then(|| format!("{}:{}", text(key), text(prepend)))
+    is_foreign.then(|| format!("{}:{}", text(key), text(value)))
 }
 
 async fn accepted_only(ask: &Ask, files: &Files, host: Host) -> Result<Vec<Finding>, Failure> {

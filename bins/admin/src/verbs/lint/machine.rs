@@ -1,6 +1,7 @@
 //! What lint looks at on this machine besides the stores: system users and dot-qmail files.
 
 use crate::alias_user;
+use crate::home::SILENT_MAX;
 use crate::output::Failure;
 use nix::unistd::User;
 use qmail_lookup_core::dotqmail;
@@ -17,9 +18,6 @@ const KEPT_MAX: usize = 10_000;
 
 /// How long a file system may take for one look.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-
-/// After so many looks that a file system did not answer no more are made: each of them holds a thread.
-pub(super) const SILENT_MAX: u64 = 64;
 
 /// A system user, as far as mail goes.
 #[derive(Clone, Debug)]
