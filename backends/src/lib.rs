@@ -26,6 +26,8 @@ pub mod sample;
 mod scripted;
 #[cfg(any(feature = "mysql", feature = "ldap"))]
 mod secret_file;
+#[cfg(any(feature = "sqlite", feature = "ldap"))]
+pub mod spool;
 mod stamp;
 #[cfg(any(feature = "mysql", feature = "sqlite"))]
 mod statement;

@@ -10,6 +10,7 @@
 //! | `[rules]`, `[auth]`, `[cache]`, typed | [`settings`] |
 //! | `[daemon]`, typed; who may ask; where metrics are served | [`daemon`], [`allow`], [`metrics`] |
 //! | `[store]` and its overrides | [`store`] |
+//! | `[shadow]`, typed | [`shadow`] |
 //! | `[sync]`, typed | [`sync`] |
 //! | stores with their layers | [`open`] |
 //! | qmail's own control files | [`control`] |
@@ -35,6 +36,7 @@ mod nearest;
 pub mod open;
 mod refusal;
 pub mod settings;
+pub mod shadow;
 pub mod sqlserver;
 mod sqlserver_store;
 pub mod store;
@@ -51,6 +53,7 @@ pub use load::{DEFAULT_CONFIG, Sources, load};
 pub use metrics::MetricsAddress;
 pub use open::{Serving, Stores};
 pub use settings::CacheSettings;
+pub use shadow::ShadowSettings;
 pub use store::{Plan, Role, RoleStore};
 pub use sync::{QmailSend, SyncSettings};
 pub use variables::PREFIX;
@@ -75,6 +78,8 @@ pub struct Config {
     pub daemon: DaemonSettings,
     /// `[cache]`.
     pub cache: CacheSettings,
+    /// `[shadow]`.
+    pub shadow: ShadowSettings,
     /// `[sync]`.
     pub sync: SyncSettings,
     /// The store of each role.
@@ -120,6 +125,7 @@ impl fmt::Debug for Config {
             .field("auth", &self.auth)
             .field("daemon", &self.daemon)
             .field("cache", &self.cache)
+            .field("shadow", &self.shadow)
             .field("sync", &self.sync)
             .field("store", &self.store)
             .field("deadline", &self.deadline)

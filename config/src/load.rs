@@ -94,7 +94,7 @@ pub(crate) fn load_with(sources: &Sources, registry: &Registry, default: &Path) 
     }
     complete(&layers, &tables.store)?;
     let store = Plan::read(&tables.store, registry).map_err(|refusal| layers.error(refusal))?;
-    let Tables { qmail, strict_permissions, mut rules, auth, daemon, cache, sync, .. } = tables;
+    let Tables { qmail, strict_permissions, mut rules, auth, daemon, cache, shadow, sync, .. } = tables;
     warnings.extend(layers.warnings.iter().cloned());
     deny::extend(&mut rules);
     let deadline = store.deadline;
@@ -105,6 +105,7 @@ pub(crate) fn load_with(sources: &Sources, registry: &Registry, default: &Path) 
         auth,
         daemon,
         cache,
+        shadow,
         sync,
         store,
         deadline,

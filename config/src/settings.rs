@@ -2,6 +2,7 @@
 
 use crate::daemon::{DaemonSettings, in_range};
 use crate::refusal::Refusal;
+use crate::shadow::ShadowSettings;
 use crate::sync::SyncSettings;
 use qmail_lookup_core::Username;
 use qmail_lookup_core::settings::{AuthSettings, RuleSettings};
@@ -49,6 +50,7 @@ pub(crate) struct Tables {
     pub(crate) auth: AuthSettings,
     pub(crate) daemon: DaemonSettings,
     pub(crate) cache: CacheSettings,
+    pub(crate) shadow: ShadowSettings,
     pub(crate) sync: SyncSettings,
 }
 
@@ -62,6 +64,7 @@ impl Default for Tables {
             auth: AuthSettings::default(),
             daemon: DaemonSettings::default(),
             cache: CacheSettings::default(),
+            shadow: ShadowSettings::default(),
             sync: SyncSettings::default(),
         }
     }
@@ -71,7 +74,7 @@ impl Tables {
     /// Reads them, and refuses what no part of the program could use.
     pub(crate) fn read(data: Map<String, Value>) -> Result<Self, Refusal> {
         // A derived reader takes a list for a struct.
-        for table in ["store", "rules", "auth", "daemon", "cache", "sync"] {
+        for table in ["store", "rules", "auth", "daemon", "cache", "shadow", "sync"] {
             if data.get(table).is_some_and(|value| !value.is_object()) {
                 return Err(Refusal::new(table, format!("expected a table [{table}]")));
             }
@@ -88,7 +91,7 @@ impl Tables {
         if !self.qmail.is_absolute() {
             return Err(Refusal::new("qmail", "not an absolute path, for example \"/var/qmail\""));
         }
-        let Self { rules, auth, daemon, cache, sync, .. } = self;
+        let Self { rules, auth, daemon, cache, shadow, sync, .. } = self;
         if Username::new(rules.alias_user.as_bytes()).is_none() {
             return Err(Refusal::new("rules.alias_user", "not a user name: 1 to 128 printable ASCII bytes, no blanks"));
         }
@@ -101,6 +104,7 @@ impl Tables {
             }
         }
         daemon.judge()?;
+        shadow.judge()?;
         sync.judge()?;
         in_range("auth.parallel", auth.parallel, 0..=PARALLEL_MAX)?;
         in_range("cache.entries", cache.entries, 1..=ENTRIES_MAX)

@@ -166,6 +166,13 @@ impl TableRow {
         }
     }
 
+    /// True if the key columns of both are equal when folded, and both are of one table.
+    #[must_use]
+    pub fn same_key(&self, other: &Self) -> bool {
+        let key = |row: &Self| row.order().into_iter().take(row.table().key_columns()).collect::<Vec<_>>();
+        self.table() == other.table() && key(self) == key(other)
+    }
+
     /// What scans are ordered by: the key columns folded, then every cell as stored. NULL comes before empty.
     #[must_use]
     pub fn order(&self) -> Vec<Cell> {

@@ -1,4 +1,4 @@
-//! Names of dot-qmail files, in the order in which they are looked for.
+//! Names of dot-qmail files, in the order in which they are looked for; and their lines as cells of table alias.
 
 /// What stands for every extension, also as the end of one.
 pub const DEFAULT: &[u8] = b"default";
@@ -25,9 +25,56 @@ pub fn names(dash: &[u8], ext: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     std::iter::once(file_name(dash, ext, b"")).chain(defaults)
 }
 
+/// (alias_username, alias_host) of a line that delivers: the inverse of rule A2.
+///
+/// # Errors
+/// Why no row can hold it: a blank line, a comment, a program's or path's mark alone, a forward that A2 refuses.
+pub fn cells(line: &[u8]) -> Result<(Vec<u8>, Vec<u8>), &'static str> {
+    let end = line.iter().rposition(|b| !matches!(b, b' ' | b'\t')).map_or(0, |last| last + 1);
+    let line = line.get(..end).unwrap_or_default();
+    let address = match line {
+        [] => return Err("a blank line delivers nothing"),
+        [b'#', ..] => return Err("a comment delivers nothing"),
+        [b'.' | b'/' | b'|'] => return Err("nothing stands behind its first character"),
+        [first @ (b'.' | b'/' | b'|'), rest @ ..] => return Ok((vec![*first], rest.to_vec())),
+        [b'&', rest @ ..] => rest,
+        line => line,
+    };
+    if address.first().is_none_or(|b| b"./|&+#@".contains(b)) {
+        return Err("a forward may not begin with . / | & + # or @");
+    }
+    if !address.iter().all(|b| (0x21..=0x7E).contains(b)) {
+        return Err("a forward may not hold a blank, a control character or a byte above 0x7E");
+    }
+    Ok(match address.iter().rposition(|&b| b == b'@') {
+        Some(at) => {
+            (address.get(..at).unwrap_or_default().to_vec(), address.get(at + 1..).unwrap_or_default().to_vec())
+        }
+        None => (address.to_vec(), Vec::new()),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_becomes_the_cells_that_mean_it() {
+        let of = |line: &str| {
+            cells(line.as_bytes())
+                .map(|(user, host)| (String::from_utf8(user).unwrap(), String::from_utf8(host).unwrap()))
+        };
+        let is = |user: &str, host: &str| Ok((user.to_owned(), host.to_owned()));
+        assert_eq!(of("./Maildir/"), is(".", "/Maildir/"));
+        assert_eq!(of("|prog a \t"), is("|", "prog a"));
+        assert_eq!(of("/home/x/Mailbox"), is("/", "home/x/Mailbox"));
+        assert_eq!(of("&me@example.org"), is("me", "example.org"));
+        assert_eq!(of("a@b@c"), is("a@b", "c"));
+        assert_eq!(of("me"), is("me", ""));
+        for refused in ["", " ", "# x", "|", ".", "&", "&@x", "+list", "&|x@y", "a b@c", "\u{e4}@b"] {
+            assert!(of(refused).is_err(), "{refused}");
+        }
+    }
 
     #[test]
     fn the_files_own_name_comes_first_and_the_shortest_default_last() {

@@ -109,11 +109,34 @@ impl StdError for EditError {
     }
 }
 
+/// What table alias does with the numbers of its rows (column seq, rule A3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Numbering {
+    /// It has no such column.
+    None,
+    /// No two rows may have the same number, and a row without one gets the next.
+    Unique,
+    /// A number is kept as it is given, or left out.
+    Free,
+}
+
+/// Rows put to a store for trial: what it would refuse is found out, and nobody else can see any of them.
+#[async_trait::async_trait]
+pub trait Rehearsal: Send {
+    /// Puts `rows` to the store, after those of earlier calls. Gives the places in `rows` of those that it would refuse,
+    /// in order, and why; never a value.
+    ///
+    /// # Errors
+    /// If the store could not be asked.
+    async fn insert(&mut self, rows: &[TableRow], by: Deadline) -> Result<Vec<(usize, String)>, LookupError>;
+}
+
 /// Changes rows and makes tables.
 ///
 /// # Contract
 /// - One call is one transaction where the store has transactions.
 /// - It is never retried; the error says how much was done.
+/// - What is written reads back as the same cells, or is refused.
 #[async_trait::async_trait]
 pub trait Editor: Send + Sync {
     /// Carries out `changes` in order.
@@ -132,4 +155,31 @@ pub trait Editor: Send + Sync {
         options: TableOptions,
         by: Deadline,
     ) -> Result<Vec<(Table, bool)>, EditError>;
+
+    /// As [`Editor::apply`], and reads each row back that it wrote: before the changes are kept where the store has
+    /// transactions. A row that is not there as it was written is a [`EditCause::RowRefused`].
+    ///
+    /// # Errors
+    /// As [`Editor::apply`].
+    async fn apply_and_read_back(&self, changes: &[Change], by: Deadline) -> Result<(), EditError>;
+
+    /// The rows of `table` whose first key column (username, virtual_host, host) is `key` when folded: whole, as
+    /// [`Change::Replace`] and [`Change::Delete`] want them, in the order of [`TableRow::order`].
+    ///
+    /// # Errors
+    /// If the store could not be asked.
+    async fn rows(&self, table: Table, key: &[u8], by: Deadline) -> Result<Vec<TableRow>, LookupError>;
+
+    /// What the table alias that is there does with numbers.
+    ///
+    /// # Errors
+    /// If the store could not be asked, or has no such table.
+    async fn numbering(&self, by: Deadline) -> Result<Numbering, LookupError>;
+
+    /// Begins a rehearsal with empty tables that are like those that are there; like those that [`Editor::create_tables`]
+    /// would make with `options` where there are none. `None` if the store cannot tell beforehand what it refuses.
+    ///
+    /// # Errors
+    /// If the store could not be asked.
+    async fn rehearse(&self, options: TableOptions, by: Deadline) -> Result<Option<Box<dyn Rehearsal>>, LookupError>;
 }

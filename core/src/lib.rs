@@ -15,6 +15,9 @@
 //! | names of dot-qmail files | [`dotqmail`] |
 //! | which lines sync writes into them | `sync` |
 //! | what is wrong with rows | `lint` |
+//! | are two answers the same | `compare` |
+//! | rows on their way into another store | `moving` |
+//! | rows of other systems | `import` |
 //!
 //! Rows hold raw cells; [`key`] makes the questions, [`rules`] judges the answers, and neither does any I/O.
 //! Features: `resolver` (the async traits, `Lookup`), `password`, `serde`. Without them: no async, no hash crates.
@@ -41,13 +44,19 @@ pub mod backend;
 #[cfg(feature = "resolver")]
 pub mod catalog;
 #[cfg(feature = "resolver")]
+pub mod compare;
+#[cfg(feature = "resolver")]
 pub mod credential;
 #[cfg(feature = "resolver")]
 pub mod editor;
 #[cfg(feature = "resolver")]
+pub mod import;
+#[cfg(feature = "resolver")]
 pub mod lint;
 #[cfg(feature = "resolver")]
 pub mod lookup;
+#[cfg(feature = "resolver")]
+pub mod moving;
 #[cfg(feature = "password")]
 pub mod password;
 #[cfg(feature = "resolver")]
@@ -69,7 +78,7 @@ pub use {
     backend::{Backend, MissingTable, StoreFacts, TableFacts},
     catalog::{Catalog, Mark, Scan, Table, TableRow},
     credential::{AuthAnswer, Authenticator, CredentialResolver, CredentialRow, Refusal},
-    editor::{Applied, Change, EditCause, EditError, Editor, TableOptions},
+    editor::{Applied, Change, EditCause, EditError, Editor, Numbering, Rehearsal, TableOptions},
     lookup::Lookup,
     mailbox::MailboxResolver,
     virtuals::VirtualResolver,

@@ -6,7 +6,7 @@ use super::connection::{Connection, LdapServer};
 use super::entry;
 use super::error::Context;
 use super::pages::{Pages, class_filter};
-use super::spool::{Sorted, Spool};
+use crate::spool::{Sorted, Spool};
 use async_channel::{Receiver, Sender};
 use async_trait::async_trait;
 use qmail_lookup_core::{Catalog, Deadline, ErrorKind, LookupError, Mark, Scan, Table, TableRow};

@@ -9,7 +9,8 @@ use super::pages::{Trouble, missing};
 use super::writing::{Done, Writer};
 use async_trait::async_trait;
 use qmail_lookup_core::{
-    Applied, Change, Deadline, EditCause, EditError, Editor, ErrorKind, LookupError, Table, TableOptions, TableRow,
+    Applied, Change, Deadline, EditCause, EditError, Editor, ErrorKind, LookupError, Numbering, Rehearsal, Table,
+    TableOptions, TableRow,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -70,6 +71,22 @@ impl Editor for Store {
             applied => Applied::Partial { applied },
         };
         Err(EditError { applied, change: Some(change), cause: failure.cause })
+    }
+
+    async fn apply_and_read_back(&self, changes: &[Change], by: Deadline) -> Result<(), EditError> {
+        self.apply(changes, by).await
+    }
+
+    async fn rows(&self, _table: Table, _key: &[u8], _by: Deadline) -> Result<Vec<TableRow>, LookupError> {
+        Ok(Vec::new())
+    }
+
+    async fn numbering(&self, _by: Deadline) -> Result<Numbering, LookupError> {
+        Ok(Numbering::Free)
+    }
+
+    async fn rehearse(&self, _: TableOptions, _: Deadline) -> Result<Option<Box<dyn Rehearsal>>, LookupError> {
+        Ok(None)
     }
 
     /// Adds the base entries of the tables. The options are those of tables in a database; a directory needs none.

@@ -25,7 +25,6 @@ mod rows;
 mod schema;
 mod search;
 mod settings;
-mod spool;
 mod stamp;
 mod statement;
 mod subschema;

@@ -2,7 +2,10 @@
 
 use super::Memory;
 use async_trait::async_trait;
-use qmail_lookup_core::{Applied, Change, Deadline, EditCause, EditError, Editor, Table, TableOptions, TableRow};
+use qmail_lookup_core::{
+    Applied, Change, Deadline, EditCause, EditError, Editor, LookupError, Numbering, Rehearsal, Table, TableOptions,
+    TableRow,
+};
 
 #[async_trait]
 impl Editor for Memory {
@@ -14,6 +17,22 @@ impl Editor for Memory {
         }
         *rows = copy;
         Ok(())
+    }
+
+    async fn apply_and_read_back(&self, changes: &[Change], by: Deadline) -> Result<(), EditError> {
+        self.apply(changes, by).await
+    }
+
+    async fn rows(&self, _table: Table, _key: &[u8], _by: Deadline) -> Result<Vec<TableRow>, LookupError> {
+        Ok(Vec::new())
+    }
+
+    async fn numbering(&self, _by: Deadline) -> Result<Numbering, LookupError> {
+        Ok(Numbering::Free)
+    }
+
+    async fn rehearse(&self, _: TableOptions, _: Deadline) -> Result<Option<Box<dyn Rehearsal>>, LookupError> {
+        Ok(None)
     }
 
     async fn create_tables(

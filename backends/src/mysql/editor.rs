@@ -6,7 +6,10 @@ use super::error::{database, lookup_error};
 use super::facts::{Column, Engine, Keeps};
 use super::sql::{self, Session};
 use async_trait::async_trait;
-use qmail_lookup_core::{Applied, Change, Deadline, EditCause, EditError, Editor, Table, TableOptions, TableRow};
+use qmail_lookup_core::{
+    Applied, Change, Deadline, EditCause, EditError, Editor, LookupError, Numbering, Rehearsal, Table, TableOptions,
+    TableRow,
+};
 use sqlx::mysql::MySqlRow;
 use sqlx::{AssertSqlSafe, Executor, Row};
 use tokio::time::timeout_at;
@@ -81,6 +84,22 @@ impl Editor for Store {
         }
         drop(conn);
         Err(error(changes, &shape, stage, trouble, answered, server))
+    }
+
+    async fn apply_and_read_back(&self, changes: &[Change], by: Deadline) -> Result<(), EditError> {
+        self.apply(changes, by).await
+    }
+
+    async fn rows(&self, _table: Table, _key: &[u8], _by: Deadline) -> Result<Vec<TableRow>, LookupError> {
+        Ok(Vec::new())
+    }
+
+    async fn numbering(&self, _by: Deadline) -> Result<Numbering, LookupError> {
+        Ok(Numbering::Free)
+    }
+
+    async fn rehearse(&self, _: TableOptions, _: Deadline) -> Result<Option<Box<dyn Rehearsal>>, LookupError> {
+        Ok(None)
     }
 
     async fn create_tables(

@@ -6,7 +6,8 @@ use super::session::Session;
 use super::sql::{self, Find};
 use async_trait::async_trait;
 use qmail_lookup_core::{
-    Applied, Change, Deadline, EditCause, EditError, Editor, ErrorKind, LookupError, Table, TableOptions, TableRow,
+    Applied, Change, Deadline, EditCause, EditError, Editor, ErrorKind, LookupError, Numbering, Rehearsal, Table,
+    TableOptions, TableRow,
 };
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{CachedStatement, ErrorCode};
@@ -81,6 +82,22 @@ impl Editor for SqliteEditor {
             commit(&session)
         })
         .await
+    }
+
+    async fn apply_and_read_back(&self, changes: &[Change], by: Deadline) -> Result<(), EditError> {
+        self.apply(changes, by).await
+    }
+
+    async fn rows(&self, _table: Table, _key: &[u8], _by: Deadline) -> Result<Vec<TableRow>, LookupError> {
+        Ok(Vec::new())
+    }
+
+    async fn numbering(&self, _by: Deadline) -> Result<Numbering, LookupError> {
+        Ok(Numbering::Free)
+    }
+
+    async fn rehearse(&self, _: TableOptions, _: Deadline) -> Result<Option<Box<dyn Rehearsal>>, LookupError> {
+        Ok(None)
     }
 
     async fn create_tables(

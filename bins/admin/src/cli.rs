@@ -1,5 +1,11 @@
 //! Verbs and options.
 
+mod editing;
+mod moving;
+
+pub(crate) use editing::{Alias, AliasVerb, Edit, Hash, Password, Rcpthost, RcpthostVerb, User, Virtual, VirtualVerb};
+pub(crate) use moving::{Compare, Export, Format, Import, Into, Migrate};
+
 use clap::{Args, Parser, Subcommand};
 use qmail_lookup_config::QmailSend;
 use std::ffi::OsString;
@@ -83,22 +89,62 @@ pub(crate) enum Verb {
         /// Mailbox name
         user: OsString,
     },
-    /// Show the delivery instructions of a mailbox and an extension
-    Alias {
-        /// Mailbox name, or the alias user's
-        user: OsString,
-        /// Extension; without it, the user's own default
-        ext: Option<OsString>,
+    /// Show the delivery instructions of a mailbox and an extension; add, list or delete some
+    #[command(
+        after_help = "Examples:\n  qmail-lookup alias iain list\n  qmail-lookup alias add iain list ./Maildir/ '&me@example.org'\n  qmail-lookup alias list iain\n  qmail-lookup alias del iain list"
+    )]
+    Alias(AliasVerb),
+    /// Show who owns a virtual address; add, list or delete some
+    #[command(
+        after_help = "Examples:\n  qmail-lookup virtual sales@example.org\n  qmail-lookup virtual add sales@example.org iain\n  qmail-lookup virtual add @example.org iain @\n  qmail-lookup virtual list example.org\n  qmail-lookup virtual del sales@example.org"
+    )]
+    Virtual(VirtualVerb),
+    /// Is mail for this host accepted by table rcpthosts? Add, list or delete some
+    #[command(
+        after_help = "Examples:\n  qmail-lookup rcpthost example.org\n  qmail-lookup rcpthost add example.org\n  qmail-lookup rcpthost list\n  qmail-lookup rcpthost del example.org"
+    )]
+    Rcpthost(RcpthostVerb),
+    /// Add, show, list, delete, suspend and rename mailboxes, and set their passwords
+    #[command(
+        after_help = "Examples:\n  qmail-lookup user add iain --uid 800 --gid 800 --home /home/mail/iain --create-home --maildir\n  printf 'secret\\n' | qmail-lookup user passwd iain\n  qmail-lookup user list 'ia*'\n  qmail-lookup user del iain --with-rows"
+    )]
+    User {
+        #[command(subcommand)]
+        edit: User,
     },
-    /// Show who owns a virtual address
-    Virtual {
-        /// USER@HOST
-        address: OsString,
+    /// Ask two stores the same questions, and say where they differ
+    #[command(
+        after_help = "Examples:\n  qmail-lookup compare --from /var/qmail/control/sqlserver --to sqlite:mail.db\n  qmail-lookup compare --from old.toml --to new.toml --from-log /var/log/qmail/current\n  qmail-lookup compare --from sqlite:a.db --to sqlite:b.db --json\n\nExit status: 0 the same, 1 something differs, 111 something could not be asked."
+    )]
+    Compare(Compare),
+    /// Copy the four tables from one store to another
+    #[command(
+        after_help = "Examples:\n  qmail-lookup migrate --from /var/qmail/control/sqlserver --to sqlite:mail.db --dry-run\n  qmail-lookup migrate --from sqlite:mail.db --to 'mysql://qmail@localhost/qmail?socket=/run/mysqld/mysqld.sock'\n\nRun it again if it was cut off: it goes on.\nExit status: 0 copied and the same, 1 refused or different, 111 cut off: run it again."
+    )]
+    Migrate(Migrate),
+    /// Write the four tables as text, one row a line
+    #[command(
+        after_help = "Examples:\n  qmail-lookup export --output mail.export\n  qmail-lookup export --no-passwords | diff - yesterday.export"
+    )]
+    Export(Export),
+    /// Read rows from a file of `export` or of another system
+    #[command(
+        after_help = "Examples:\n  qmail-lookup --store sqlite:mail.db import mail.export\n  qmail-lookup --store sqlite:mail.db import --format mysqldump qmail.sql\n  qmail-lookup --store sqlite:mail.db import --format vpopmail --uid 89 --gid 89 vpopmail.sql --dry-run\n  qmail-lookup --store sqlite:mail.db import --format qmail /var/qmail --shadow /etc/shadow\n\nExit status: 0 imported, 1 refused, or something could not be carried over, 111 cut off: run it again."
+    )]
+    Import(Import),
+    /// Print what makes a shell complete verbs and options
+    #[command(
+        after_help = "Example:\n  qmail-lookup completion bash >/usr/share/bash-completion/completions/qmail-lookup"
+    )]
+    Completion {
+        /// Shell
+        shell: clap_complete::Shell,
     },
-    /// Is mail for this host accepted by table rcpthosts?
-    Rcpthost {
-        /// Host
-        host: OsString,
+    /// Make a home as the user that it is for: what `user add --create-home` runs as a child
+    #[command(hide = true)]
+    MakeHome {
+        /// Home directory
+        home: PathBuf,
     },
     /// Check a password, read from the first line of standard input
     #[command(after_help = "Example:\n  printf 'secret\\n' | qmail-lookup auth iain")]

@@ -2,10 +2,14 @@
 
 mod alias_user;
 mod cli;
+mod editing;
 mod exit;
 mod home;
+mod moving;
 mod output;
+mod pages;
 mod path_repair;
+mod progress;
 mod qmail;
 mod session;
 mod socketmap;

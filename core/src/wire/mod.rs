@@ -8,12 +8,15 @@
 //! | [`deliver`] | key and data of `deliver` |
 //! | [`auth`] | questions and answers of the auth socket |
 //! | [`cvm`] | CVM version 2, for mailfront and its kin |
+//! | `export` | not a socket, but a file: the rows of the four tables |
 //!
 //! Reading is strict: what is short, long, unknown or of another version is [`Malformed`], and so no answer.
 
 pub mod auth;
 pub mod cvm;
 pub mod deliver;
+#[cfg(feature = "resolver")]
+pub mod export;
 pub mod getpw;
 pub mod netstring;
 pub mod socketmap;

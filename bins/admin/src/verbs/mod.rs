@@ -3,18 +3,25 @@
 mod alias;
 mod auth;
 mod check;
+mod compare;
+mod completion;
 mod daemon;
 mod demo;
 mod doctor;
 mod explain;
+mod export;
 mod getpw;
+mod import;
 mod init;
 mod install;
 mod lint;
 mod mailbox;
+mod make_home;
+mod migrate;
 mod rcpthost;
 mod sync;
 mod uninstall;
+mod user;
 mod virtuals;
 
 use crate::cli::{Cli, Verb};
@@ -40,12 +47,16 @@ pub(crate) async fn run(cli: &Cli, registry: &Registry, output: &mut Output) -> 
             getpw::run(&open(output)?, local.as_bytes(), *null, *check_home, output).await
         }
         Verb::Mailbox { user } => mailbox::run(&open(output)?, user.as_bytes(), output).await,
-        Verb::Alias { user, ext } => {
-            let ext = ext.as_deref().unwrap_or_default();
-            alias::run(&open(output)?, user.as_bytes(), ext.as_bytes(), output).await
-        }
-        Verb::Virtual { address } => virtuals::run(&open(output)?, address.as_bytes(), output).await,
-        Verb::Rcpthost { host } => rcpthost::run(&open(output)?, host.as_bytes(), output).await,
+        Verb::Alias(verb) => alias::run(&open(output)?, verb, output).await,
+        Verb::Virtual(verb) => virtuals::run(&open(output)?, verb, output).await,
+        Verb::Rcpthost(verb) => rcpthost::run(&open(output)?, verb, output).await,
+        Verb::User { edit } => user::run(&open(output)?, edit, output).await,
+        Verb::Compare(options) => compare::run(cli, options, registry, output).await,
+        Verb::Migrate(options) => migrate::run(cli, options, registry, output).await,
+        Verb::Export(options) => export::run(&open(output)?, options, output).await,
+        Verb::Import(options) => import::run(&open(output)?, options, output).await,
+        Verb::Completion { shell } => completion::run(*shell, output),
+        Verb::MakeHome { home } => make_home::run(home),
         Verb::Auth { user } => {
             let offered = auth::first_line()?;
             auth::run(&open(output)?, user.as_bytes(), &offered, output).await

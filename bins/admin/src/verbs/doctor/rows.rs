@@ -4,7 +4,7 @@ use super::check::{Outcome, Report};
 use super::host::{Host, tool};
 use super::questions::MISCONFIGURATION;
 use crate::output::Failure;
-use crate::verbs::lint::pages::Pages;
+use crate::pages::Pages;
 use qmail_lookup_config::quoted;
 use qmail_lookup_core::error::printable;
 use qmail_lookup_core::{CredentialRow, Deadline, Table, TableRow, Username};

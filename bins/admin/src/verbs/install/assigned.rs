@@ -2,9 +2,9 @@
 
 use super::remarks::Remarks;
 use crate::output::{Failure, text};
+use crate::pages::Pages;
 use crate::qmail::assigned;
 use crate::session::Session;
-use crate::verbs::lint::pages::Pages;
 use nix::unistd::{Uid, User};
 use qmail_lookup_config::Right;
 use qmail_lookup_core::lint::assigned::{AssignedJudge, Line};

@@ -2,8 +2,8 @@
 
 use super::remarks::Remarks;
 use crate::output::{Failure, text};
+use crate::pages::Pages;
 use crate::session::Session;
-use crate::verbs::lint::pages::Pages;
 use qmail_lookup_core::key::fold;
 use qmail_lookup_core::lint::{Finding, Judge, Repair, Severity, VirtualJudge};
 use qmail_lookup_core::settings::VirtualPatterns;

@@ -11,7 +11,7 @@
 //! | homes | `homes`, `dwelling` |
 //! | owners of lists; suspended mailboxes that still get mail | `lists`, `suspended` |
 //! | questions to the stores, and to this machine | `ask`, `machine` |
-//! | reading a table; what is printed; the bar; words | `pages`, `report`, `progress`, `words` |
+//! | what is printed; words | `report`, `words` |
 
 mod ask;
 mod dwelling;
@@ -20,8 +20,6 @@ mod homes;
 mod hosts;
 mod lists;
 mod machine;
-pub(super) mod pages;
-mod progress;
 mod report;
 mod rows;
 mod suspended;
@@ -33,8 +31,9 @@ mod words;
 use crate::cli;
 use crate::exit::Exit;
 use crate::output::{Failure, Output};
+use crate::pages::Pages;
+use crate::progress::Progress;
 use crate::session::Session;
-use progress::Progress;
 use qmail_lookup_core::Table;
 use report::Report;
 use std::collections::BTreeMap;
@@ -70,4 +69,15 @@ async fn passes(lint: &mut Lint<'_>) -> Result<(), Failure> {
     hosts::run(lint).await?;
     system::run(lint).await?;
     homes::run(lint).await
+}
+
+impl Lint<'_> {
+    /// Begins to read `table`, with a bar that says `what` is being done.
+    ///
+    /// # Errors
+    /// As [`Pages::begin`].
+    async fn pages(&mut self, table: Table, what: &str) -> Result<Pages, Failure> {
+        self.progress.begin(what, self.totals.get(&table).copied());
+        Pages::begin(self.session, table).await
+    }
 }

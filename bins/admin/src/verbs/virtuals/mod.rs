@@ -1,12 +1,23 @@
-//! `virtual ADDR`: who owns a virtual address, by table virtual alone.
+//! `virtual ADDR`: who owns a virtual address, by table virtual alone; and `add`, `list`, `del`.
 
+mod edit;
+
+use crate::cli;
 use crate::exit::Exit;
 use crate::output::{Failure, Output, text};
 use crate::session::Session;
 use qmail_lookup_core::rules::VirtualAddress;
 use serde_json::json;
+use std::os::unix::ffi::OsStrExt;
 
-pub(crate) async fn run(session: &Session, address: &[u8], output: &mut Output) -> Result<Exit, Failure> {
+pub(crate) async fn run(session: &Session, verb: &cli::VirtualVerb, output: &mut Output) -> Result<Exit, Failure> {
+    match &verb.edit {
+        Some(edit) => edit::run(session, edit, output).await,
+        None => show(session, verb.address.clone().unwrap_or_default().as_bytes(), output).await,
+    }
+}
+
+async fn show(session: &Session, address: &[u8], output: &mut Output) -> Result<Exit, Failure> {
     if !address.contains(&b'@') {
         return Err(Failure::usage(format!("'{}' is no address; write USER@HOST", text(address))));
     }

@@ -1,6 +1,5 @@
 //! A table read from its first row to its last, a page at a time.
 
-use super::Lint;
 use crate::output::Failure;
 use crate::session::Session;
 use qmail_lookup_core::{Deadline, Scan, Table, TableRow};
@@ -13,7 +12,7 @@ const ROWS: usize = 500;
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// See the module.
-pub(in crate::verbs) struct Pages {
+pub(crate) struct Pages {
     scan: Box<dyn Scan>,
 }
 
@@ -22,7 +21,7 @@ impl Pages {
     ///
     /// # Errors
     /// If its store cannot be reached, or cannot list its rows.
-    pub(in crate::verbs) async fn begin(session: &Session, table: Table) -> Result<Self, Failure> {
+    pub(crate) async fn begin(session: &Session, table: Table) -> Result<Self, Failure> {
         let stores = &session.stores;
         let store = match table {
             Table::Mailbox => &stores.mailbox,
@@ -41,18 +40,7 @@ impl Pages {
     ///
     /// # Errors
     /// If the rest could not be read.
-    pub(in crate::verbs) async fn next(&mut self) -> Result<Vec<TableRow>, Failure> {
+    pub(crate) async fn next(&mut self) -> Result<Vec<TableRow>, Failure> {
         Ok(self.scan.next(ROWS, Deadline::after(PATIENCE)).await?)
-    }
-}
-
-impl Lint<'_> {
-    /// Begins to read `table`, with a bar that says `what` is being done.
-    ///
-    /// # Errors
-    /// As [`Pages::begin`].
-    pub(super) async fn pages(&mut self, table: Table, what: &str) -> Result<Pages, Failure> {
-        self.progress.begin(what, self.totals.get(&table).copied());
-        Pages::begin(self.session, table).await
     }
 }

@@ -1,12 +1,23 @@
-//! `rcpthost HOST`: does table rcpthosts accept mail for this host?
+//! `rcpthost HOST`: does table rcpthosts accept mail for this host?; and `add`, `list`, `del`.
 
+mod edit;
+
+use crate::cli;
 use crate::exit::Exit;
 use crate::output::{Failure, Output, text};
 use crate::session::Session;
 use qmail_lookup_core::rules::Accepted;
 use serde_json::json;
+use std::os::unix::ffi::OsStrExt;
 
-pub(crate) async fn run(session: &Session, host: &[u8], output: &mut Output) -> Result<Exit, Failure> {
+pub(crate) async fn run(session: &Session, verb: &cli::RcpthostVerb, output: &mut Output) -> Result<Exit, Failure> {
+    match &verb.edit {
+        Some(edit) => edit::run(session, edit, output).await,
+        None => show(session, verb.host.clone().unwrap_or_default().as_bytes(), output).await,
+    }
+}
+
+async fn show(session: &Session, host: &[u8], output: &mut Output) -> Result<Exit, Failure> {
     let found = session.lookup.decide(Accepted { host: host.to_vec() }, session.by).await?;
     match found {
         Some(row) => {

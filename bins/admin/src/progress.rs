@@ -7,24 +7,24 @@ const WITH_TOTAL: &str = "{msg:24} [{bar:30}] {human_pos}/{human_len} {eta}";
 const WITHOUT: &str = "{msg:24} {spinner} {human_pos} {elapsed}";
 
 /// One bar for all passes; nothing is drawn unless standard error is a terminal.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     bar: ProgressBar,
 }
 
 impl Progress {
     /// A bar that is not drawn before a pass begins, or never if it is `hidden`.
-    pub(super) fn new(hidden: bool) -> Self {
+    pub(crate) fn new(hidden: bool) -> Self {
         let target = if hidden { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
         Self { bar: ProgressBar::with_draw_target(None, target) }
     }
 
     /// The bar itself, for who prints lines beside it.
-    pub(super) fn bar(&self) -> ProgressBar {
+    pub(crate) fn bar(&self) -> ProgressBar {
         self.bar.clone()
     }
 
     /// A pass begins that does `what`; `total` is how many steps it has, if that is known.
-    pub(super) fn begin(&mut self, what: &str, total: Option<u64>) {
+    pub(crate) fn begin(&mut self, what: &str, total: Option<u64>) {
         self.bar.reset();
         let template = if total.is_some() { WITH_TOTAL } else { WITHOUT };
         if let Ok(style) = ProgressStyle::with_template(template) {
@@ -42,12 +42,12 @@ impl Progress {
     }
 
     /// `n` more steps are done.
-    pub(super) fn advance(&mut self, n: u64) {
+    pub(crate) fn advance(&mut self, n: u64) {
         self.bar.inc(n);
     }
 
     /// No pass is running.
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.bar.finish_and_clear();
     }
 }

@@ -1,4 +1,4 @@
-//! Puts the rows of a scan in order, with constant memory: in a temporary database of SQLite's own.
+//! Puts rows in order, with constant memory: in a temporary database of SQLite's own.
 //!
 //! A database without a name is a file that SQLite makes with mode 0600 in the directory that SQLITE_TMPDIR or TMPDIR
 //! names (else /var/tmp), and unlinks before it writes to it.
@@ -10,13 +10,13 @@ use rusqlite::{Connection, Error, Result, Rows, Statement, types::Type};
 const CACHE: i64 = 4096;
 
 /// Rows that are still coming.
-pub(super) struct Spool {
+pub struct Spool {
     conn: Connection,
 }
 
 impl Spool {
     /// An empty one.
-    pub(super) fn open() -> Result<Self> {
+    pub fn open() -> Result<Self> {
         let conn = Connection::open("")?;
         conn.execute_batch(&format!(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA temp_store = FILE; PRAGMA cache_size = -{CACHE};
@@ -26,18 +26,51 @@ impl Spool {
     }
 
     /// Adds a row.
-    pub(super) fn add(&self, row: &TableRow) -> Result<()> {
+    pub fn add(&self, row: &TableRow) -> Result<()> {
         self.conn.prepare_cached("INSERT INTO spool VALUES (?1)")?.execute([encode(&row.order())]).map(drop)
     }
 
+    /// No more rows will be added: from here on [`Spool::page`] finds its place quickly.
+    ///
+    /// # Errors
+    /// If the temporary file cannot be written.
+    pub fn finish(&self) -> Result<()> {
+        self.conn.execute_batch("CREATE INDEX IF NOT EXISTS placed ON spool (sorted)")
+    }
+
+    /// How many rows were added.
+    ///
+    /// # Errors
+    /// If the temporary file cannot be read.
+    pub fn rows(&self) -> Result<u64> {
+        self.conn.query_row("SELECT count(*) FROM spool", [], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
+    }
+
+    /// At most `max` rows of `table` after `place`, in order; none at the end. `place` moves behind them.
+    ///
+    /// # Errors
+    /// If the temporary file cannot be read.
+    pub fn page(&self, table: Table, place: &mut Place, max: usize) -> Result<Vec<TableRow>> {
+        let text = "SELECT sorted, rowid FROM spool WHERE (sorted, rowid) > (?1, ?2) ORDER BY sorted, rowid LIMIT ?3";
+        let mut statement = self.conn.prepare_cached(text)?;
+        let mut rows = statement.query((&place.sorted, place.number, i64::try_from(max).unwrap_or(i64::MAX)))?;
+        let mut page = Vec::new();
+        while let Some(row) = rows.next()? {
+            place.sorted = row.get(0)?;
+            place.number = row.get(1)?;
+            page.push(row_of(table, &place.sorted)?);
+        }
+        Ok(page)
+    }
+
     /// The statement that gives the rows in order.
-    pub(super) fn sorted(&self) -> Result<Statement<'_>> {
+    pub fn sorted(&self) -> Result<Statement<'_>> {
         self.conn.prepare("SELECT sorted FROM spool WHERE sorted >= ?1 ORDER BY sorted")
     }
 }
 
 /// The rows after a mark, in order.
-pub(super) struct Sorted<'s> {
+pub struct Sorted<'s> {
     table: Table,
     rows: Rows<'s>,
     /// Place of the mark, and how many rows there are still to be left out.
@@ -46,14 +79,14 @@ pub(super) struct Sorted<'s> {
 
 impl<'s> Sorted<'s> {
     /// Of a statement that [`Spool::sorted`] made.
-    pub(super) fn new(statement: &'s mut Statement<'_>, table: Table, after: Option<&Mark>) -> Result<Self> {
+    pub fn new(statement: &'s mut Statement<'_>, table: Table, after: Option<&Mark>) -> Result<Self> {
         let skip = after.map(|mark| (encode(&mark.row.order()), mark.seen));
         statement.raw_bind_parameter(1, skip.as_ref().map_or(&[][..], |(place, _)| place))?;
         Ok(Self { table, rows: statement.raw_query(), skip })
     }
 
     /// At most `max` rows; fewer only at the end.
-    pub(super) fn take(&mut self, max: usize) -> Result<Vec<TableRow>> {
+    pub fn take(&mut self, max: usize) -> Result<Vec<TableRow>> {
         let mut batch = Vec::new();
         while batch.len() < max {
             let Some(row) = self.rows.next()? else { break };
@@ -65,13 +98,24 @@ impl<'s> Sorted<'s> {
                 }
                 _ => self.skip = None,
             }
-            let damaged = || Error::InvalidColumnType(0, "sorted".to_owned(), Type::Blob);
-            let cells = decode(&sorted).ok_or_else(damaged)?;
-            // The folded keys stand in front, for the order only.
-            batch.push(TableRow::from_cells(self.table, cells.into_iter().skip(self.table.key_columns())));
+            batch.push(row_of(self.table, &sorted)?);
         }
         Ok(batch)
     }
+}
+
+/// How far the rows of a [`Spool`] were taken.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    sorted: Vec<u8>,
+    number: i64,
+}
+
+fn row_of(table: Table, sorted: &[u8]) -> Result<TableRow> {
+    let damaged = || Error::InvalidColumnType(0, "sorted".to_owned(), Type::Blob);
+    let cells = decode(sorted).ok_or_else(damaged)?;
+    // The folded keys stand in front, for the order only.
+    Ok(TableRow::from_cells(table, cells.into_iter().skip(table.key_columns())))
 }
 
 /// Bytes that compare as the cells do: NULL before empty, a shorter cell before a longer one that begins like it.

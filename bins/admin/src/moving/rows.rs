@@ -1,0 +1,123 @@
+//! Whole tables in temporary files, in the order of scans: all passes over them see the same rows, and no store has to
+//! hold a reader while another is written.
+
+use crate::output::Failure;
+use crate::pages::Pages;
+use crate::session::Session;
+use qmail_lookup_backends::spool::{Place, Spool};
+use qmail_lookup_core::{Table, TableRow};
+
+/// The four tables.
+pub(crate) struct Rows {
+    spools: [Spool; 4],
+}
+
+fn trouble(error: impl std::fmt::Display) -> Failure {
+    Failure::temporary(format!("temporary file: {error} (set TMPDIR to a directory with room)"))
+}
+
+impl Rows {
+    /// None yet.
+    ///
+    /// # Errors
+    /// If there is no room for a temporary file.
+    pub(crate) fn new() -> Result<Self, Failure> {
+        let spool = || Spool::open().map_err(trouble);
+        Ok(Self { spools: [spool()?, spool()?, spool()?, spool()?] })
+    }
+
+    fn spool(&self, table: Table) -> &Spool {
+        let [mailbox, alias, virtuals, rcpthosts] = &self.spools;
+        match table {
+            Table::Mailbox => mailbox,
+            Table::Alias => alias,
+            Table::Virtual => virtuals,
+            Table::Rcpthosts => rcpthosts,
+        }
+    }
+
+    /// Adds a row, in any order.
+    ///
+    /// # Errors
+    /// If the temporary file cannot be written.
+    pub(crate) fn add(&mut self, row: &TableRow) -> Result<(), Failure> {
+        self.spool(row.table()).add(row).map_err(trouble)
+    }
+
+    /// All were added.
+    ///
+    /// # Errors
+    /// If the temporary file cannot be written.
+    pub(crate) fn finish(&mut self) -> Result<(), Failure> {
+        self.spools.iter().try_for_each(Spool::finish).map_err(trouble)
+    }
+
+    /// Reads the tables of the stores; `step` is told of each page how many rows it had.
+    ///
+    /// # Errors
+    /// If a store cannot be read to its end, or cannot list its rows.
+    pub(crate) async fn of(session: &Session, mut step: impl FnMut(Table, u64)) -> Result<Self, Failure> {
+        let mut rows = Self::new()?;
+        for table in Table::ALL {
+            let mut pages = Pages::begin(session, table).await?;
+            loop {
+                let page = pages.next().await?;
+                if page.is_empty() {
+                    break;
+                }
+                page.iter().try_for_each(|row| rows.add(row))?;
+                step(table, page.len() as u64);
+            }
+        }
+        rows.finish()?;
+        Ok(rows)
+    }
+
+    /// How many rows a table has.
+    ///
+    /// # Errors
+    /// If the temporary file cannot be read.
+    pub(crate) fn count(&self, table: Table) -> Result<u64, Failure> {
+        self.spool(table).rows().map_err(trouble)
+    }
+
+    /// The rows of a table whose keys are equal when folded, set after set in the order of scans.
+    pub(crate) fn sets(&self, table: Table) -> Sets<'_> {
+        Sets { spool: self.spool(table), table, place: Place::default(), page: Vec::new().into_iter().peekable() }
+    }
+}
+
+/// Rows that are read from the temporary file at once.
+const PAGE: usize = 500;
+
+/// See [`Rows::sets`].
+pub(crate) struct Sets<'r> {
+    spool: &'r Spool,
+    table: Table,
+    place: Place,
+    page: std::iter::Peekable<std::vec::IntoIter<TableRow>>,
+}
+
+impl Sets<'_> {
+    fn peek(&mut self) -> Result<Option<&TableRow>, Failure> {
+        if self.page.peek().is_none() {
+            self.page = self.spool.page(self.table, &mut self.place, PAGE).map_err(trouble)?.into_iter().peekable();
+        }
+        Ok(self.page.peek())
+    }
+
+    /// The next set; empty at the end of the table.
+    ///
+    /// # Errors
+    /// If the temporary file cannot be read.
+    pub(crate) fn next_set(&mut self) -> Result<Vec<TableRow>, Failure> {
+        let mut set: Vec<TableRow> = Vec::new();
+        while let Some(row) = self.peek()? {
+            if set.first().is_some_and(|first| !first.same_key(row)) {
+                break;
+            }
+            set.extend(self.page.next());
+        }
+        Ok(set)
+    }
+}

@@ -1,0 +1,1 @@
+//! The rows of a file of mysqldump or mariadb-dump, statement by statement.

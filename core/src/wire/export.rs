@@ -1,0 +1,1 @@
+//! What `qmail-lookup export` writes: one row a line.

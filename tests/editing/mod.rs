@@ -1,0 +1,13 @@
+//! The verbs that edit rows, and the homes that they make.
+
+mod homes;
+mod passwords;
+mod rows;
+mod user;
+
+use libtest_mimic::Trial;
+
+/// All trials.
+pub(crate) fn trials() -> Vec<Trial> {
+    [user::trials(), rows::trials(), homes::trials(), passwords::trials()].into_iter().flatten().collect()
+}

@@ -1,0 +1,17 @@
+//! Rows on their way from store to store: `compare`, `migrate`, `export` of what arrived.
+
+mod compare;
+mod killed;
+mod migrate;
+mod outage;
+mod round_trip;
+
+use libtest_mimic::Trial;
+
+/// All trials.
+pub(crate) fn trials() -> Vec<Trial> {
+    [compare::trials(), migrate::trials(), killed::trials(), outage::trials(), round_trip::trials()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
