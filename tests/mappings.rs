@@ -1,5 +1,7 @@
 //! Other people's schemas, as their sites use them, where that is more than the documented tables can say.
 
+mod editor;
+
 use libtest_mimic::{Failed, Trial};
 use qmail_lookup_core::{AuthAnswer, Backend, Refusal, Secret, TableRow, Username};
 use qmail_lookup_tests::check::{Outcome, block_on, equal, must_fail};
@@ -16,7 +18,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         return Vec::new(); // said loudly by the subject
     }
     let trial = |name: &str, run: fn() -> Outcome| Trial::test(format!("mapping::ldap::{name}"), run);
-    vec![
+    let mut all = vec![
         trial("qmail_ldap::every_name_of_an_entry_is_its_mailbox", several_names),
         trial("qmail_ldap::any_other_status_than_active_suspends", account_status),
         trial("qmail_ldap::the_store_is_the_home_of_who_has_no_other", store_is_home),
@@ -29,7 +31,9 @@ pub(crate) fn trials() -> Vec<Trial> {
         trial("native::an_attribute_that_is_misspelt_in_the_settings_is_not_absent", misspelt),
         trial("bind::a_locked_account_is_refused_and_an_unreachable_server_is_not", locked)
             .with_ignored_flag(!slapd::has_policies()),
-    ]
+    ];
+    all.extend(editor::trials());
+    all
 }
 
 /// A base that holds these entries of mailboxes; each is its lines below the name.

@@ -15,6 +15,7 @@ pub mod deadline;
 mod inlined;
 mod layer;
 pub mod memory;
+pub mod overlay;
 #[cfg(any(feature = "mysql", feature = "ldap"))]
 mod percent;
 #[cfg(any(feature = "mysql", feature = "ldap"))]
@@ -44,3 +45,5 @@ pub mod mysql;
 pub mod sqlite;
 #[cfg(any(feature = "mysql", feature = "ldap"))]
 pub mod workers;
+#[cfg(any(feature = "mysql", feature = "sqlite"))]
+mod written;

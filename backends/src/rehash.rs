@@ -143,7 +143,7 @@ impl Rehash {
             return Ok(Err(Rehashed::NotNeeded));
         }
         let facts = store.facts(by).await.map_err(RehashError::Unread)?;
-        if let Some(problem) = does_not_fit(&facts, store.kind(), target) {
+        if let Some(problem) = does_not_fit(&facts, store.kind(), target.length()) {
             return Ok(Err(problem));
         }
         let typed = declared(&facts, "password_type").is_some();
@@ -253,18 +253,21 @@ fn comes_from(read: &CredentialRow, made: Option<&Secret>) -> bool {
     !read.is_empty() && (made.starts_with(&read) || salted)
 }
 
-/// The type of a column of table mailbox.
-fn declared<'f>(facts: &'f StoreFacts, column: &str) -> Option<&'f str> {
+/// The type of a column of table mailbox, if it has that column.
+#[must_use]
+pub fn declared<'f>(facts: &'f StoreFacts, column: &str) -> Option<&'f str> {
     let mailbox = facts.tables.iter().find(|table| table.table == Table::Mailbox)?;
     let found = mailbox.columns.iter().find(|(name, _)| name.eq_ignore_ascii_case(column));
     found.map(|(_, declared)| declared.as_str())
 }
 
-/// The first column that cannot hold a new row. Only a missing password_type is none.
-fn does_not_fit(facts: &StoreFacts, kind: &str, target: Target) -> Option<Rehashed> {
+/// The first column of a store of `kind` that cannot hold a new row with a hash of `length` ASCII characters. Only a
+/// missing password_type is none.
+#[must_use]
+pub fn does_not_fit(facts: &StoreFacts, kind: &str, length: usize) -> Option<Rehashed> {
     let password = declared(facts, "password").unwrap_or_default();
-    if !column::holds(kind, password, target.length(), None) {
-        let needed = format!("{} characters", target.length());
+    if !column::holds(kind, password, length, None) {
+        let needed = format!("{length} characters");
         return Some(Rehashed::DoesNotFit { column: "password", declared: password.to_owned(), needed });
     }
     let password_type = declared(facts, "password_type")?;

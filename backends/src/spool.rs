@@ -212,7 +212,50 @@ mod tests {
         assert_eq!(count, rows);
     }
 
+    #[test]
+    fn an_empty_spool_has_no_rows() {
+        let spool = Spool::open().unwrap();
+        spool.finish().unwrap();
+        assert_eq!(spool.rows().unwrap(), 0);
+        let mut place = Place::default();
+        for _ in 0..2 {
+            assert_eq!(spool.page(Table::Mailbox, &mut place, 10).unwrap(), []);
+        }
+    }
+
+    #[test]
+    fn null_comes_before_empty_and_neither_becomes_the_other() {
+        let spool = Spool::open().unwrap();
+        let cell = |text: &str| Some(text.as_bytes().to_vec());
+        let row = |host: Cell, ext: Cell| TableRow::from_cells(Table::Virtual, [host, cell("u"), cell("o"), ext]);
+        let rows = [row(None, cell("")), row(cell(""), None), row(cell(""), cell("")), row(cell("A"), None)];
+        rows.iter().rev().for_each(|row| spool.add(row).unwrap());
+        spool.finish().unwrap();
+        assert_eq!(spool.page(Table::Virtual, &mut Place::default(), 10).unwrap(), rows);
+    }
+
     proptest! {
+        #[test]
+        fn pages_of_any_size_give_every_row_once_and_in_order(
+            all in prop::collection::vec(cells(), 0..40), copies in 1_usize..5, size in 1_usize..9
+        ) {
+            let rows = all.into_iter().map(|cells| TableRow::from_cells(Table::Alias, cells));
+            let mut rows: Vec<_> = rows.flat_map(|row| vec![row; copies]).collect();
+            let spool = Spool::open().unwrap();
+            rows.iter().for_each(|row| spool.add(row).unwrap());
+            spool.finish().unwrap();
+            prop_assert_eq!(spool.rows().unwrap(), rows.len() as u64);
+            rows.sort_by_cached_key(TableRow::order);
+            let (mut place, mut got) = (Place::default(), Vec::new());
+            loop {
+                let page = spool.page(Table::Alias, &mut place, size).unwrap();
+                prop_assert!(page.len() <= size);
+                if page.is_empty() { break }
+                got.extend(page);
+            }
+            prop_assert_eq!(got, rows);
+        }
+
         #[test]
         fn the_bytes_compare_as_the_cells_do_and_read_back(one in cells(), two in cells()) {
             prop_assert_eq!(encode(&one).cmp(&encode(&two)), one.cmp(&two));

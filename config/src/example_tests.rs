@@ -31,6 +31,8 @@ fn the_example_loads_and_changes_no_default() {
         assert_eq!(config.daemon.lock_path(), defaults.lock_path());
         assert_eq!(shown, if complete { examples(defaults) } else { defaults });
         assert_eq!(config.cache, crate::CacheSettings::default());
+        let second = complete.then(|| "/etc/qmail-lookup/new.toml".into());
+        assert_eq!(config.shadow, crate::ShadowSettings { config: second, ..crate::ShadowSettings::default() });
         assert_eq!(config.auth, qmail_lookup_core::settings::AuthSettings::default());
         assert_eq!(config.store.deadline, crate::store::DEFAULT_DEADLINE);
         // The example's second store has no canary of its own, and that is said. The users may be on this system or not.
@@ -91,7 +93,7 @@ fn the_example_shows_every_key() {
         let one = Map::from_iter([("?".to_owned(), Value::Null)]);
         if table.is_empty() { one } else { Map::from_iter([(table.to_owned(), Value::Object(one))]) }
     };
-    for table in ["", "rules", "auth", "daemon", "cache", "sync"] {
+    for table in ["", "rules", "auth", "daemon", "cache", "shadow", "sync"] {
         let known = Tables::read(impossible(table)).err().unwrap().unknown.unwrap();
         assert!(!known.is_empty(), "[{table}]");
         for key in known {

@@ -53,7 +53,7 @@ pub use load::{DEFAULT_CONFIG, Sources, load};
 pub use metrics::MetricsAddress;
 pub use open::{Serving, Stores};
 pub use settings::CacheSettings;
-pub use shadow::ShadowSettings;
+pub use shadow::{ShadowSettings, ShadowStores};
 pub use store::{Plan, Role, RoleStore};
 pub use sync::{QmailSend, SyncSettings};
 pub use variables::PREFIX;

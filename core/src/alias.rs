@@ -59,7 +59,7 @@ impl Instruction {
         [prefix, rest].concat()
     }
 
-    fn class(&self) -> u8 {
+    pub(crate) fn class(&self) -> u8 {
         match self {
             Self::Program(_) => 0,
             Self::Mbox(_) | Self::Maildir(_) => 1,
@@ -97,7 +97,7 @@ impl AliasRow {
         Misconfiguration { rule, table: "alias", key, column, problem: problem.to_owned() }
     }
 
-    fn seq_number(&self) -> Result<Option<i128>, Misconfiguration> {
+    pub(crate) fn seq_number(&self) -> Result<Option<i128>, Misconfiguration> {
         let Some(digits) = self.seq.as_deref() else { return Ok(None) };
         let number = std::str::from_utf8(digits).ok().and_then(|text| text.parse().ok());
         number.map(Some).ok_or_else(|| self.bad("A3", "seq", "not a whole number"))

@@ -15,6 +15,7 @@
 //! | names of dot-qmail files | [`dotqmail`] |
 //! | which lines sync writes into them | `sync` |
 //! | what is wrong with rows | `lint` |
+//! | what an edit means as changes of rows | `editing` |
 //! | are two answers the same | `compare` |
 //! | rows on their way into another store | `moving` |
 //! | rows of other systems | `import` |
@@ -47,6 +48,8 @@ pub mod catalog;
 pub mod compare;
 #[cfg(feature = "resolver")]
 pub mod credential;
+#[cfg(feature = "resolver")]
+pub mod editing;
 #[cfg(feature = "resolver")]
 pub mod editor;
 #[cfg(feature = "resolver")]

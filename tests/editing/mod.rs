@@ -1,5 +1,6 @@
 //! The verbs that edit rows, and the homes that they make.
 
+mod ground;
 mod homes;
 mod passwords;
 mod rows;

@@ -4,6 +4,7 @@ mod compare;
 mod killed;
 mod migrate;
 mod outage;
+mod places;
 mod round_trip;
 
 use libtest_mimic::Trial;

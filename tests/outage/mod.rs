@@ -5,6 +5,7 @@ mod ldap;
 mod mysql;
 mod proxied;
 mod sqlite;
+mod sqlite_written;
 mod trust;
 
 use libtest_mimic::{Failed, Trial};
@@ -18,6 +19,7 @@ use std::time::{Duration, Instant};
 
 pub(crate) fn trials() -> Vec<Trial> {
     let mut trials = sqlite::trials();
+    trials.extend(sqlite_written::trials());
     trials.extend(mysql::trials());
     trials.extend(ldap::trials());
     trials.extend(trust::trials());

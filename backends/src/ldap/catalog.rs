@@ -167,7 +167,7 @@ impl Sorter {
 
     /// Takes all rows, then gives them away in order.
     fn serve(&self) -> Result<(), LookupError> {
-        let spooling = |error| self.spooling(error);
+        let spooling = |error| spooling(&self.context, error);
         let spool = Spool::open().map_err(spooling)?;
         loop {
             match self.pages.recv_blocking() {
@@ -206,10 +206,11 @@ impl Sorter {
         }
         Ok(())
     }
+}
 
-    fn spooling(&self, error: rusqlite::Error) -> LookupError {
-        let what = format!("the rows cannot be put in order in a temporary file: {error}");
-        let help = "is there room in the directory for temporary files? TMPDIR may name another one";
-        self.context.error(ErrorKind::Unreachable, what).with_help(help).with_source(error)
-    }
+/// The temporary file cannot be used.
+pub(super) fn spooling(context: &Context, error: rusqlite::Error) -> LookupError {
+    let what = format!("the rows cannot be put in order in a temporary file: {error}");
+    let help = "is there room in the directory for temporary files? TMPDIR may name another one";
+    context.error(ErrorKind::Unreachable, what).with_help(help).with_source(error)
 }

@@ -3,9 +3,10 @@
 use super::entry::{self, Attributes, Stored};
 use super::error::{Context, of_result};
 use super::filter::escaped;
+use super::finding::is_unique;
 use super::mapping::Mapping;
-use super::name;
-use super::pages::{Found, Trouble, class_filter, missing};
+use super::name::{self, Name};
+use super::pages::{Found, Trouble, missing};
 use super::writing::{Done, Edit, Writer};
 use qmail_lookup_core::{Change, EditCause, ErrorKind, Table, TableRow};
 use std::collections::HashMap;
@@ -34,28 +35,30 @@ impl From<EditCause> for Failure {
 
 /// A list of changes being made.
 pub(super) struct Editing<'a> {
-    writer: &'a mut Writer,
-    mapping: &'a Mapping,
+    pub(super) writer: &'a Writer,
+    pub(super) mapping: &'a Mapping,
     context: &'a Context,
-    /// Largest number of the alias sets that were added to, by owner and extension.
-    sets: HashMap<(Vec<u8>, Vec<u8>), i128>,
+    /// Each row that was written is read again.
+    pub(super) reads_back: bool,
+    /// The number after the largest of the alias sets that were added to, by owner and extension.
+    pub(super) sets: HashMap<(Vec<u8>, Vec<u8>), i128>,
     /// The number after the last one that was given.
-    next: i128,
+    pub(super) next: i128,
 }
 
-fn refused(text: impl Into<String>) -> EditCause {
+pub(super) fn refused(text: impl Into<String>) -> EditCause {
     EditCause::RowRefused(text.into())
 }
 
-const THERE: &str = "a row with this key is there already";
+pub(super) const THERE: &str = "a row with this key is there already";
 
 impl<'a> Editing<'a> {
     /// Over `writer`.
-    pub(super) fn new(writer: &'a mut Writer, mapping: &'a Mapping, context: &'a Context) -> Self {
-        Self { writer, mapping, context, sets: HashMap::new(), next: 0 }
+    pub(super) fn new(writer: &'a Writer, mapping: &'a Mapping, context: &'a Context, reads_back: bool) -> Self {
+        Self { writer, mapping, context, reads_back, sets: HashMap::new(), next: 0 }
     }
 
-    /// True if it is not known whether the last change of an entry was made.
+    /// True if it is not known which of the changes so far were made.
     pub(super) fn is_open(&self) -> bool {
         self.writer.is_open()
     }
@@ -63,7 +66,12 @@ impl<'a> Editing<'a> {
     /// Makes one change.
     pub(super) async fn change(&mut self, change: &Change) -> Result<(), Failure> {
         let (old, new) = match change {
-            Change::Insert(row) => return Ok(self.insert(row).await?),
+            Change::Insert(row) => {
+                if is_unique(row) && !self.of_key(row).await?.is_empty() {
+                    return Err(refused(THERE).into());
+                }
+                return self.insert(row).await;
+            }
             Change::Delete(old) => (old, None),
             Change::Replace { old, new } => (old, Some(new)),
         };
@@ -84,42 +92,66 @@ impl<'a> Editing<'a> {
         }
     }
 
-    fn base(&self, table: Table) -> Result<&'a str, EditCause> {
+    pub(super) fn base(&self, table: Table) -> Result<&'a str, EditCause> {
         let missing = || refused(format!("table {table} is not in the directory (store.mapping)"));
         self.mapping.place(table).map(|place| place.base).ok_or_else(missing)
     }
 
-    fn store(&self, trouble: Trouble, base: &str) -> EditCause {
+    pub(super) fn store(&self, trouble: Trouble, base: &str) -> EditCause {
         EditCause::Store(trouble.into_error("editing", base, self.context))
     }
 
-    /// The entries that hold rows of this key.
-    pub(super) async fn of_key(&self, row: &TableRow) -> Result<Vec<Found>, EditCause> {
+    /// Adds an entry for `row`, whose key is not there if it is unique.
+    pub(super) async fn insert(&mut self, row: &TableRow) -> Result<(), Failure> {
         let table = row.table();
-        let base = self.base(table)?;
-        let Some(place) = self.mapping.place(table) else { return Ok(Vec::new()) };
-        // A key that is not ASCII cannot be in the directory.
-        let Some(filter) = key_filter(row) else { return Ok(Vec::new()) };
-        let found = self.writer.search(base, class_filter(&place, &filter)).await;
-        found.map_err(|trouble| self.store(trouble, base))
+        let values = entry::judged(row).map_err(EditCause::RowRefused)?;
+        let dn = if is_unnumbered(row) {
+            self.insert_numbered(row, values).await?
+        } else {
+            self.add(table, &own_classes(table), &values, 0).await?
+        };
+        self.keep(&dn, row).await
     }
 
-    async fn find(&self, row: &TableRow) -> Result<Found, EditCause> {
-        let found = self.of_key(row).await?;
-        let holds = |(_, entry): &Found| entry::rows(row.table(), entry).contains(row);
-        found.into_iter().find(holds).ok_or(EditCause::RowIsGone)
+    /// Reads the entry that was just added for `row`, if that is wanted, and takes it away again if it holds another.
+    pub(super) async fn keep(&self, dn: &str, row: &TableRow) -> Result<(), Failure> {
+        let Err(cause) = self.is_as_written(dn, row).await else { return Ok(()) };
+        Err(Failure { cause, clean: self.undo(dn).await })
     }
 
-    async fn insert(&mut self, row: &TableRow) -> Result<(), EditCause> {
-        let table = row.table();
-        let mut values = entry::attributes(row).map_err(EditCause::RowRefused)?;
-        if matches!(table, Table::Mailbox | Table::Rcpthosts) && !self.of_key(row).await?.is_empty() {
-            return Err(refused(THERE));
+    /// True if the entry is gone.
+    pub(super) async fn undo(&self, dn: &str) -> bool {
+        matches!(self.writer.undo(dn).await, Ok(Done::Made | Done::Gone))
+    }
+
+    /// Succeeds if the entry holds `row`, or if nothing is to be read back.
+    pub(super) async fn is_as_written(&self, dn: &str, row: &TableRow) -> Result<(), EditCause> {
+        if !self.reads_back {
+            return Ok(());
         }
-        let classes: Vec<_> = entry::classes(table).iter().map(|class| class.as_bytes().to_vec()).collect();
-        if table != Table::Alias || row.cells().get(4).is_some_and(Option::is_some) {
-            return self.add(table, &classes, &values).await.map(drop);
+        let read = self.writer.read(dn, entry::attributes_of(row.table())).await;
+        self.same(row, read.map_err(|trouble| self.store(trouble, dn))?)
+    }
+
+    /// Succeeds if `read` holds `row`.
+    fn same(&self, row: &TableRow, read: Option<Attributes>) -> Result<(), EditCause> {
+        let who = self.context.bind_dn.as_deref().unwrap_or("anonymous");
+        let Some(read) = read else {
+            return Err(refused(format!(
+                "the entry cannot be read back; the server took it away, or hides it from {who}"
+            )));
+        };
+        match entry::differs(row, &entry::rows(row.table(), &read)) {
+            None => Ok(()),
+            Some(column) => Err(refused(format!(
+                "column {column} does not read back as it was written; the server changed it, or hides it from {who}"
+            ))),
         }
+    }
+
+    /// Adds the entry of an alias row without a number, which gets the next one of its set. Returns its DN.
+    async fn insert_numbered(&mut self, row: &TableRow, mut values: Vec<Stored>) -> Result<String, EditCause> {
+        let (table, classes) = (row.table(), own_classes(row.table()));
         let set = self.set_of(row).await?;
         let mut number = self.next.max(set);
         let base = self.base(table)?;
@@ -127,14 +159,15 @@ impl<'a> Editing<'a> {
             values.retain(|(name, _)| *name != entry::SEQ);
             values.push((entry::SEQ, number.to_string().into_bytes()));
             let Some(name) = entry::name(table, &values, 0) else { break };
-            let done = self.writer.add(&name.dn(base), &classes, &values).await;
+            let dn = name.dn(base);
+            let done = self.writer.add(&dn, &classes, &values).await;
             match done.map_err(|trouble| self.store(trouble, base))? {
                 Done::Exists => number = self.free(base, number).await?.saturating_add(scatter(tries)),
                 done => {
                     self.done(done, base)?;
                     self.next = number.saturating_add(1);
                     self.sets.insert(set_key(row), number.saturating_add(1));
-                    return Ok(());
+                    return Ok(dn);
                 }
             }
         }
@@ -151,15 +184,11 @@ impl<'a> Editing<'a> {
         if let Some(number) = self.sets.get(&set_key(row)) {
             return Ok(*number);
         }
-        let found = self.of_key(row).await?;
-        let numbers = found
-            .iter()
-            .filter_map(|(_, entry)| std::str::from_utf8(entry.value(entry::SEQ)?).ok()?.parse::<i128>().ok());
-        Ok(numbers.max().map_or(1, |largest| largest.saturating_add(1)).max(1))
+        Ok(number_after(&self.of_key(row).await?))
     }
 
     /// A number above `taken` that names no entry.
-    async fn free(&mut self, base: &str, taken: i128) -> Result<i128, EditCause> {
+    async fn free(&self, base: &str, taken: i128) -> Result<i128, EditCause> {
         let (mut low, mut step) = (taken, 1);
         let mut high = loop {
             let number = low.saturating_add(step);
@@ -175,24 +204,25 @@ impl<'a> Editing<'a> {
         Ok(high)
     }
 
-    async fn is_taken(&mut self, base: &str, number: i128) -> Result<bool, EditCause> {
+    async fn is_taken(&self, base: &str, number: i128) -> Result<bool, EditCause> {
         let dn = format!("{}={number},{base}", entry::SEQ);
         let entry = self.writer.read(&dn, &["1.1"]).await.map_err(|trouble| self.store(trouble, base))?;
         Ok(entry.is_some())
     }
 
-    /// Adds an entry under the first name that is free; returns its DN.
-    async fn add(&mut self, table: Table, classes: &[Vec<u8>], values: &[Stored]) -> Result<String, EditCause> {
+    /// Adds an entry under the first name that is free, from the `n`th on; returns its DN.
+    pub(super) async fn add(
+        &self,
+        table: Table,
+        classes: &[Vec<u8>],
+        values: &[Stored],
+        mut n: u32,
+    ) -> Result<String, EditCause> {
         let base = self.base(table)?;
-        let (mut n, mut tries) = (0, 0);
+        let mut tries = 0;
         while tries < TRIES {
             let Some(name) = entry::name(table, values, n) else { return Err(refused(THERE)) };
-            let mut values = values.to_vec();
-            for part in name.parts() {
-                if !values.contains(part) {
-                    values.push(part.clone());
-                }
-            }
+            let values = with_name(values, &name);
             let dn = name.dn(base);
             let done = self.writer.add(&dn, classes, &values).await.map_err(|trouble| self.store(trouble, base))?;
             match done {
@@ -219,7 +249,7 @@ impl<'a> Editing<'a> {
     }
 
     /// Takes `row` away from its entry: the entry as a whole if it holds nothing else.
-    async fn remove(&mut self, found: &Found, row: &TableRow) -> Result<(), EditCause> {
+    async fn remove(&self, found: &Found, row: &TableRow) -> Result<(), EditCause> {
         let table = row.table();
         let base = self.base(table)?;
         let rows = entry::rows(table, &found.1).len();
@@ -237,7 +267,7 @@ impl<'a> Editing<'a> {
 
     /// Takes a mailbox away from an entry that is somebody's: the class, and the attributes that only this class has.
     /// The password stays if another class allows it, for it may let its owner in elsewhere.
-    async fn strip(&mut self, found: &Found) -> Result<(), EditCause> {
+    async fn strip(&self, found: &Found) -> Result<(), EditCause> {
         let entry = &found.1;
         let mut edits = vec![Edit::Take(entry::OBJECT_CLASS.to_owned(), entry::class(Table::Mailbox).into())];
         let kept = |name: &str| name == entry::PASSWORD || (name == entry::USER && entry.is_a(entry::ACCOUNT));
@@ -253,7 +283,7 @@ impl<'a> Editing<'a> {
     }
 
     /// Takes one of several hosts from an entry, which gets the name of another one if it had this one's.
-    async fn take_host(&mut self, found: &Found, row: &TableRow) -> Result<(), EditCause> {
+    async fn take_host(&self, found: &Found, row: &TableRow) -> Result<(), EditCause> {
         let base = self.base(Table::Rcpthosts)?;
         let host = row.cells().first().copied().flatten().unwrap_or_default();
         let edit = Edit::Take(entry::RCPT_HOST.to_owned(), host.to_vec());
@@ -266,7 +296,7 @@ impl<'a> Editing<'a> {
         self.done(done, base)
     }
 
-    async fn replace(&mut self, found: &Found, old: &TableRow, new: &TableRow) -> Result<(), Failure> {
+    async fn replace(&self, found: &Found, old: &TableRow, new: &TableRow) -> Result<(), Failure> {
         let table = new.table();
         let base = self.base(table)?;
         let touched = entry::changes(old, new).map_err(EditCause::RowRefused)?;
@@ -279,7 +309,7 @@ impl<'a> Editing<'a> {
         if touched.is_empty() {
             return Ok(());
         }
-        if matches!(table, Table::Mailbox | Table::Rcpthosts) {
+        if is_unique(new) {
             let others = self.of_key(new).await?;
             if others.iter().any(|(dn, _)| *dn != found.0) {
                 return Err(refused(THERE).into());
@@ -298,7 +328,9 @@ impl<'a> Editing<'a> {
         }
         let done = self.writer.modify(found, &edits).await.map_err(|trouble| self.store(trouble, base))?;
         if !matches!(done, Done::Named) {
-            return Ok(self.done(done, base)?);
+            self.done(done, base)?;
+            let Err(cause) = self.is_as_written(&found.0, new).await else { return Ok(()) };
+            return Err(Failure { cause, clean: self.put_back(found, &edits).await });
         }
         // The name cannot be modified, and a rename would be a second step with neither the old nor the new row in
         // between. So the new entry comes first, whole, and then the old one goes.
@@ -313,14 +345,28 @@ impl<'a> Editing<'a> {
         } else {
             copied(table, &found.1, &touched)
         };
-        let added = self.add(table, &classes, &values).await?;
+        let added = self.add(table, &classes, &values, 0).await?;
+        self.keep(&added, new).await?;
         let Err(cause) = self.remove(found, old).await else { return Ok(()) };
-        let clean = !self.writer.is_open() && matches!(self.writer.undo(&added).await, Ok(Done::Made));
+        let clean = !self.writer.is_open() && self.undo(&added).await;
         Err(Failure { cause, clean })
     }
 
+    /// Gives the attributes that `edits` touched the values that they had. True if they have them.
+    async fn put_back(&self, (dn, entry): &Found, edits: &[Edit]) -> bool {
+        let back = |edit: &Edit| {
+            let (Edit::Set(name, _) | Edit::Add(name, _) | Edit::Take(name, _)) = edit;
+            Edit::Set(name.clone(), entry.values(name).to_vec())
+        };
+        let mut edits: Vec<_> = edits.iter().map(back).collect();
+        edits.dedup();
+        // The entry has another version now.
+        let unversioned = (dn.clone(), Attributes::default());
+        matches!(self.writer.modify(&unversioned, &edits).await, Ok(Done::Made))
+    }
+
     /// What a result means once nothing more can be tried.
-    fn done(&self, done: Done, base: &str) -> Result<(), EditCause> {
+    pub(super) fn done(&self, done: Done, base: &str) -> Result<(), EditCause> {
         Err(match done {
             Done::Made => return Ok(()),
             Done::Gone => EditCause::RowIsGone,
@@ -346,7 +392,30 @@ fn scatter(tries: u32) -> i128 {
     i128::from(any % (1 << tries.min(7)))
 }
 
-fn set_key(row: &TableRow) -> (Vec<u8>, Vec<u8>) {
+/// True of an alias row that gets a number.
+pub(super) fn is_unnumbered(row: &TableRow) -> bool {
+    row.table() == Table::Alias && row.cells().get(4).is_none_or(Option::is_none)
+}
+
+/// The number after the largest of a set.
+pub(super) fn number_after(found: &[Found]) -> i128 {
+    let number = |entry: &Attributes| std::str::from_utf8(entry.value(entry::SEQ)?).ok()?.parse::<i128>().ok();
+    let numbers = found.iter().filter_map(|(_, entry)| number(entry));
+    numbers.max().map_or(1, |largest| largest.saturating_add(1)).max(1)
+}
+
+/// The classes of an entry that holds one row.
+pub(super) fn own_classes(table: Table) -> Vec<Vec<u8>> {
+    entry::classes(table).iter().map(|class| class.as_bytes().to_vec()).collect()
+}
+
+/// The values of an entry of that name.
+pub(super) fn with_name(values: &[Stored], name: &Name) -> Vec<Stored> {
+    let more = name.parts().iter().filter(|part| !values.contains(part));
+    values.iter().chain(more).cloned().collect()
+}
+
+pub(super) fn set_key(row: &TableRow) -> (Vec<u8>, Vec<u8>) {
     let cells = row.cells();
     let folded = |place: usize| cells.get(place).copied().flatten().unwrap_or_default().to_ascii_lowercase();
     (folded(0), folded(1))
@@ -357,36 +426,11 @@ fn copied(table: Table, entry: &Attributes, touched: &[entry::Touched]) -> (Vec<
     let mut values = Vec::new();
     for name in entry::attributes_of(table).iter().chain([&entry::DESCRIPTION]) {
         // The number that told it from its like belongs to its old name.
-        let counts = |value: &[u8]| *name == entry::DESCRIPTION && value.iter().all(u8::is_ascii_digit);
+        let counts = |value: &[u8]| *name == entry::DESCRIPTION && name::is_count(value);
         match touched.iter().find(|(touched, _)| touched == name) {
             Some((_, value)) => values.extend(value.iter().map(|value| (*name, value.clone()))),
             None => values.extend(entry.values(name).iter().filter(|v| !counts(v)).map(|v| (*name, v.clone()))),
         }
     }
     (entry.values(entry::OBJECT_CLASS).to_vec(), values)
-}
-
-/// The part of a filter that finds the entries which hold rows of the same key; `None` if no entry can.
-fn key_filter(row: &TableRow) -> Option<String> {
-    let cells = row.cells();
-    let cell = |place: usize| cells.get(place).copied().flatten();
-    if cells.iter().take(row.table().key_columns()).any(|cell| cell.is_none_or(|key| !key.is_ascii())) {
-        return None;
-    }
-    let equals = |name: &str, place: usize| format!("({name}={})", escaped(cell(place).unwrap_or_default()));
-    let blank = |place: usize| cell(place).is_none_or(<[u8]>::is_empty);
-    Some(match row.table() {
-        Table::Mailbox => equals(entry::USER, 0),
-        Table::Rcpthosts => equals(entry::RCPT_HOST, 0),
-        Table::Alias => {
-            let absent = || format!("(|(!({0}=*))({0}=))", entry::ALIAS);
-            equals(entry::USER, 0) + &if blank(1) { absent() } else { equals(entry::ALIAS, 1) }
-        }
-        Table::Virtual => {
-            let (user, pattern) = (entry::VIRTUAL_USER, entry::VIRTUAL_PATTERN);
-            let none = || format!("(|(&(!({user}=*))(!({pattern}=*)))({user}=)({pattern}=))");
-            let either = || format!("(|{}{})", equals(user, 1), equals(pattern, 1));
-            equals(entry::VIRTUAL_HOST, 0) + &if blank(1) { none() } else { either() }
-        }
-    })
 }

@@ -4,15 +4,18 @@
 use super::Store;
 use super::connection::{Connection, LdapServer};
 use super::editing::{Editing, Failure};
-use super::entry;
+use super::error::Context;
+use super::foreseen::{AT_ONCE, Foreseen};
+use super::inserting::{self, Names};
 use super::pages::{Trouble, missing};
+use super::rehearsal::Trial;
 use super::writing::{Done, Writer};
+use super::{entry, whole};
 use async_trait::async_trait;
 use qmail_lookup_core::{
     Applied, Change, Deadline, EditCause, EditError, Editor, ErrorKind, LookupError, Numbering, Rehearsal, Table,
     TableOptions, TableRow,
 };
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::time::timeout_at;
@@ -31,9 +34,8 @@ impl Store {
     }
 }
 
-#[async_trait]
-impl Editor for Store {
-    async fn apply(&self, changes: &[Change], by: Deadline) -> Result<(), EditError> {
+impl Store {
+    async fn carry(&self, changes: &[Change], reads_back: bool, by: Deadline) -> Result<(), EditError> {
         for (place, change) in changes.iter().enumerate() {
             judge(change).map_err(|text| EditError {
                 applied: Applied::Nothing,
@@ -44,7 +46,7 @@ impl Editor for Store {
         if changes.is_empty() {
             return Ok(());
         }
-        let (server, conn, mut writer) = self.writer(by).await.map_err(nothing)?;
+        let (server, conn, writer) = self.writer(by).await.map_err(nothing)?;
         let context = server.context();
         let tables: Vec<_> =
             Table::ALL.into_iter().filter(|table| changes.iter().any(|c| table_of(c) == *table)).collect();
@@ -55,7 +57,7 @@ impl Editor for Store {
         }
         // The first so many were made.
         let made = AtomicUsize::new(0);
-        let mut editing = Editing::new(&mut writer, &self.settings.mapping, context);
+        let mut editing = Editing::new(&writer, &self.settings.mapping, context, reads_back);
         let result = timeout_at(by.instant().into(), carry_out(&mut editing, changes, &made)).await;
         let (change, failure) = match result {
             Ok(Ok(())) => return Ok(()),
@@ -72,21 +74,36 @@ impl Editor for Store {
         };
         Err(EditError { applied, change: Some(change), cause: failure.cause })
     }
+}
+
+#[async_trait]
+impl Editor for Store {
+    async fn apply(&self, changes: &[Change], by: Deadline) -> Result<(), EditError> {
+        self.carry(changes, false, by).await
+    }
 
     async fn apply_and_read_back(&self, changes: &[Change], by: Deadline) -> Result<(), EditError> {
-        self.apply(changes, by).await
+        self.carry(changes, true, by).await
     }
 
-    async fn rows(&self, _table: Table, _key: &[u8], _by: Deadline) -> Result<Vec<TableRow>, LookupError> {
-        Ok(Vec::new())
+    async fn rows(&self, table: Table, key: &[u8], by: Deadline) -> Result<Vec<TableRow>, LookupError> {
+        let (server, conn) = self.reach(by).await?;
+        let rows = whole::rows(server, &conn, table, key);
+        timeout_at(by.instant().into(), rows).await.unwrap_or_else(|_| Err(server.too_late()))
     }
 
-    async fn numbering(&self, _by: Deadline) -> Result<Numbering, LookupError> {
-        Ok(Numbering::Free)
+    async fn numbering(&self, by: Deadline) -> Result<Numbering, LookupError> {
+        let (server, conn) = self.reach(by).await?;
+        let verified = conn.line.known.verified(&conn, &self.settings.mapping, Table::Alias, server.context());
+        let verified = timeout_at(by.instant().into(), verified).await.map_err(|_| server.too_late())?;
+        verified.map(|_| Numbering::Free).map_err(crate::workers::Failure::into_error)
     }
 
-    async fn rehearse(&self, _: TableOptions, _: Deadline) -> Result<Option<Box<dyn Rehearsal>>, LookupError> {
-        Ok(None)
+    async fn rehearse(&self, _: TableOptions, by: Deadline) -> Result<Option<Box<dyn Rehearsal>>, LookupError> {
+        let (server, conn, writer) = self.writer(by).await?;
+        let ready = self.is_ready(server, &conn, &writer);
+        timeout_at(by.instant().into(), ready).await.unwrap_or_else(|_| Err(server.too_late()))?;
+        Ok(Some(Box::new(Trial::new(&self.settings, server.context())?)))
     }
 
     /// Adds the base entries of the tables. The options are those of tables in a database; a directory needs none.
@@ -96,9 +113,9 @@ impl Editor for Store {
         _: TableOptions,
         by: Deadline,
     ) -> Result<Vec<(Table, bool)>, EditError> {
-        let (server, conn, mut writer) = self.writer(by).await.map_err(nothing)?;
+        let (server, conn, writer) = self.writer(by).await.map_err(nothing)?;
         let mut made = Vec::new();
-        let result = timeout_at(by.instant().into(), self.create(server, &conn, &mut writer, tables, &mut made)).await;
+        let result = timeout_at(by.instant().into(), self.create(server, &conn, &writer, tables, &mut made)).await;
         let Err(error) = result.unwrap_or_else(|_| Err(server.too_late())) else { return Ok(made) };
         let applied = if writer.is_open() {
             Applied::Unknown
@@ -116,28 +133,13 @@ impl Store {
         &self,
         server: &LdapServer,
         conn: &Connection,
-        writer: &mut Writer,
+        writer: &Writer,
         tables: &[Table],
         made: &mut Vec<(Table, bool)>,
     ) -> Result<(), LookupError> {
         let context = server.context();
-        let schema = conn.line.known.schema(conn, context).await.map_err(crate::workers::Failure::into_error)?;
-        let problem = tables.iter().find_map(|table| schema.problem(&self.settings.mapping, *table));
-        if let Some(problem) = problem {
-            let help = "load the schema that `qmail-lookup init --print` gives, and try again";
-            return Err(context.error(ErrorKind::Schema, problem).with_help(help));
-        }
         let store = |trouble: Trouble, base: &str| trouble.into_error("adding the base entries", base, context);
-        if writer
-            .read(&self.settings.base, &["1.1"])
-            .await
-            .map_err(|trouble| store(trouble, &self.settings.base))?
-            .is_none()
-        {
-            let what = format!("base {} is missing or hidden", self.settings.base);
-            let help = "make this entry first, or correct store.base; only what is below it is made here";
-            return Err(context.error(ErrorKind::Schema, what).with_help(help));
-        }
+        self.has_base(server, conn, writer, tables).await?;
         for &table in tables {
             let Some(place) = self.settings.mapping.place(table) else { continue };
             let new = match writer.read(place.base, &["1.1"]).await.map_err(|trouble| store(trouble, place.base))? {
@@ -149,22 +151,56 @@ impl Store {
         Ok(())
     }
 
+    /// Succeeds if all tables are there, or can be made.
+    async fn is_ready(&self, server: &LdapServer, conn: &Connection, writer: &Writer) -> Result<(), LookupError> {
+        let context = server.context();
+        self.has_base(server, conn, writer, &Table::ALL).await?;
+        for table in Table::ALL {
+            let Some(place) = self.settings.mapping.place(table) else { continue };
+            let there = writer.read(place.base, &["1.1"]).await;
+            let there = there.map_err(|trouble| trouble.into_error("editing", place.base, context))?.is_some();
+            if !there && unit(place.base).is_none() {
+                return Err(no_unit(place.base, table, context));
+            }
+        }
+        Ok(())
+    }
+
+    /// Succeeds if the server knows the schema and shows the entry that the tables are below.
+    async fn has_base(
+        &self,
+        server: &LdapServer,
+        conn: &Connection,
+        writer: &Writer,
+        tables: &[Table],
+    ) -> Result<(), LookupError> {
+        let context = server.context();
+        let schema = conn.line.known.schema(conn, context).await.map_err(crate::workers::Failure::into_error)?;
+        let problem = tables.iter().find_map(|table| schema.problem(&self.settings.mapping, *table));
+        if let Some(problem) = problem {
+            let help = "load the schema that `qmail-lookup init --print` gives, and try again";
+            return Err(context.error(ErrorKind::Schema, problem).with_help(help));
+        }
+        let base = &self.settings.base;
+        let seen = writer.read(base, &["1.1"]).await;
+        if seen.map_err(|trouble| trouble.into_error("adding the base entries", base, context))?.is_none() {
+            let what = format!("base {} is missing or hidden", self.settings.base);
+            let help = "make this entry first, or correct store.base; only what is below it is made here";
+            return Err(context.error(ErrorKind::Schema, what).with_help(help));
+        }
+        Ok(())
+    }
+
     /// True if it was not there.
     async fn add_unit(
         &self,
-        writer: &mut Writer,
+        writer: &Writer,
         table: Table,
         base: &str,
         server: &LdapServer,
     ) -> Result<bool, LookupError> {
         let context = server.context();
-        let Some(unit) = unit(base) else {
-            let what =
-                format!("base {base} of table {table} is missing, and is no organizationalUnit that could be made");
-            return Err(context
-                .error(ErrorKind::Schema, what)
-                .with_help("make this entry with the directory's own tools"));
-        };
+        let Some(unit) = unit(base) else { return Err(no_unit(base, table, context)) };
         let classes = [b"organizationalUnit".to_vec()];
         let done = writer.add(base, &classes, &[("ou", unit.as_bytes().to_vec())]).await;
         match done.map_err(|trouble| trouble.into_error("adding the base entries", base, context))? {
@@ -178,6 +214,11 @@ impl Store {
             }
         }
     }
+}
+
+fn no_unit(base: &str, table: Table, context: &Context) -> LookupError {
+    let what = format!("base {base} of table {table} is missing, and is no organizationalUnit that could be made");
+    context.error(ErrorKind::Schema, what).with_help("make this entry with the directory's own tools")
 }
 
 /// The name of an organizationalUnit, of a DN that begins with one that needs no escaping.
@@ -198,7 +239,7 @@ fn table_of(change: &Change) -> Table {
 /// What can be said of a change without asking anybody.
 fn judge(change: &Change) -> Result<(), String> {
     match change {
-        Change::Insert(row) => entry::attributes(row).map(drop),
+        Change::Insert(row) => entry::judged(row).map(drop),
         Change::Replace { old, new } if old.table() == new.table() => entry::changes(old, new).map(drop),
         Change::Replace { .. } => Err("a row cannot move to another table".to_owned()),
         Change::Delete(_) => Ok(()),
@@ -210,72 +251,24 @@ async fn carry_out(editing: &mut Editing<'_>, changes: &[Change], made: &AtomicU
     // A single one is judged by making it.
     if changes.len() > 1 {
         let mut foreseen = Foreseen::default();
-        for (place, change) in changes.iter().enumerate() {
-            foreseen.judge(editing, change).await.map_err(|cause| (place, cause.into()))?;
+        for (place, some) in changes.chunks(AT_ONCE).enumerate() {
+            foreseen.judge_all(editing, some).await.map_err(|(n, cause)| (place * AT_ONCE + n, cause.into()))?;
         }
     }
-    for (place, change) in changes.iter().enumerate() {
-        editing.change(change).await.map_err(|failure| (place, failure))?;
-        made.store(place + 1, Ordering::SeqCst);
+    let (mut at, mut names) = (0, Names::default());
+    while let Some(rest @ [change, ..]) = changes.get(at..) {
+        let rows = inserting::run(rest);
+        let result = if rows.is_empty() {
+            editing.change(change).await.map_err(|failure| (0, failure))
+        } else {
+            editing.insert_all(&rows, &mut names).await
+        };
+        at += match &result {
+            Ok(()) => rows.len().max(1),
+            Err((place, _)) => *place,
+        };
+        made.store(at, Ordering::SeqCst);
+        result.map_err(|(_, failure)| (at, failure))?;
     }
     Ok(())
-}
-
-/// What the directory will hold by the time that a change of a list is made.
-#[derive(Default)]
-struct Foreseen {
-    /// How many more there are of a row than now.
-    rows: HashMap<Vec<Option<Vec<u8>>>, isize>,
-    /// The same by key, for tables whose keys are unique.
-    keys: HashMap<(Table, Vec<u8>), isize>,
-}
-
-impl Foreseen {
-    async fn judge(&mut self, editing: &Editing<'_>, change: &Change) -> Result<(), EditCause> {
-        let (old, new) = match change {
-            Change::Insert(new) => (None, Some(new)),
-            Change::Delete(old) => (Some(old), None),
-            Change::Replace { old, new } => (Some(old), Some(new)),
-        };
-        if let Some(old) = old {
-            let found = editing.of_key(old).await?;
-            let rows = found.iter().flat_map(|(_, found)| entry::rows(old.table(), found));
-            let there = rows.filter(|row| row == old).count();
-            let more = self.rows.get(&line(old)).copied().unwrap_or(0);
-            if isize::try_from(there).unwrap_or(isize::MAX).saturating_add(more) < 1 {
-                return Err(EditCause::RowIsGone);
-            }
-            self.count(old, -1);
-        }
-        if let Some(new) = new {
-            if matches!(new.table(), Table::Mailbox | Table::Rcpthosts) {
-                let there = isize::try_from(editing.of_key(new).await?.len()).unwrap_or(isize::MAX);
-                let more = self.keys.get(&key(new)).copied().unwrap_or(0);
-                if there.saturating_add(more) > 0 {
-                    return Err(EditCause::RowRefused("a row with this key is there already".to_owned()));
-                }
-            }
-            self.count(new, 1);
-        }
-        Ok(())
-    }
-
-    fn count(&mut self, row: &TableRow, change: isize) {
-        *self.rows.entry(line(row)).or_default() += change;
-        *self.keys.entry(key(row)).or_default() += change;
-    }
-}
-
-/// The row as it will read: a suspended that is NULL is stored as `N`.
-fn line(row: &TableRow) -> Vec<Option<Vec<u8>>> {
-    let mut cells = vec![Some(row.table().name().as_bytes().to_vec())];
-    cells.extend(row.cells().into_iter().map(|cell| cell.map(<[u8]>::to_vec)));
-    if let (TableRow::Mailbox(_), Some(suspended)) = (row, cells.get_mut(7)) {
-        suspended.get_or_insert_with(|| b"N".to_vec());
-    }
-    cells
-}
-
-fn key(row: &TableRow) -> (Table, Vec<u8>) {
-    (row.table(), row.cells().first().copied().flatten().unwrap_or_default().to_ascii_lowercase())
 }

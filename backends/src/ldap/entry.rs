@@ -126,6 +126,35 @@ pub(super) fn attributes(row: &TableRow) -> Result<Vec<Stored>, String> {
     fields(row).into_iter().filter_map(|field| field.value.transpose()).collect()
 }
 
+/// As [`attributes`], of a row that is to be stored as it is.
+///
+/// # Errors
+/// As [`attributes`], and the column that would read back as something else.
+pub(super) fn judged(row: &TableRow) -> Result<Vec<Stored>, String> {
+    let values = attributes(row)?;
+    let mut entry = Attributes::default();
+    values.iter().for_each(|(name, value)| entry.add(name, value.clone()));
+    match differs(row, &rows(row.table(), &entry)) {
+        None => Ok(values),
+        Some(column) => Err(format!("column {column}: would read back as another value")),
+    }
+}
+
+/// A column in which `wrote` is none of the rows that were `read` from its entry; `None` if it is one of them. NULL in
+/// suspended reads back as `N`, and a number that was left out as the one that was given.
+pub(super) fn differs(wrote: &TableRow, read: &[TableRow]) -> Option<&'static str> {
+    let columns = wrote.table().columns();
+    let column = |read: &TableRow| {
+        let pairs = columns.iter().zip(wrote.cells().into_iter().zip(read.cells()));
+        let free = |column: &str| matches!(column, "suspended" | "seq");
+        let mut other = pairs.filter(|(column, (wrote, read))| wrote != read && !(wrote.is_none() && free(column)));
+        other.next().map(|(column, _)| *column)
+    };
+    let mut all = read.iter().map(column);
+    let first = all.next().unwrap_or(columns.first().copied());
+    if first.is_none() || all.any(|column| column.is_none()) { None } else { first }
+}
+
 /// One attribute that a change of a row touches, and the value it gets.
 pub(super) type Touched = (&'static str, Option<Vec<u8>>);
 
@@ -309,14 +338,15 @@ pub(super) fn name(table: Table, values: &[Stored], n: u32) -> Option<Name> {
     let named = |name: &&str| has(name).filter(|(_, value)| !is_blank(value)).cloned();
     let of = |names: &[&str]| names.iter().filter_map(named).collect::<Vec<_>>();
     let (short, long): (&[_], &[_]) = match table {
-        Table::Mailbox => return (n == 0).then(|| Name::new(of(&[USER]))),
-        Table::Rcpthosts => return (n == 0).then(|| Name::new(of(&[RCPT_HOST]))),
+        Table::Mailbox if n == 0 => (&[USER], &[USER]),
+        Table::Rcpthosts if n == 0 => (&[RCPT_HOST], &[RCPT_HOST]),
+        Table::Mailbox | Table::Rcpthosts => return None,
         Table::Alias => (&[SEQ], &[SEQ, USER, ALIAS]),
         Table::Virtual => {
             (&[VIRTUAL_USER, VIRTUAL_PATTERN, VIRTUAL_HOST], &[VIRTUAL_USER, VIRTUAL_PATTERN, VIRTUAL_HOST, USER, EXT])
         }
     };
-    Some(match n {
+    let name = match n {
         0 => Name::new(of(short)),
         1 => Name::new(of(long)),
         _ => {
@@ -324,7 +354,8 @@ pub(super) fn name(table: Table, values: &[Stored], n: u32) -> Option<Name> {
             parts.push((DESCRIPTION, n.to_string().into_bytes()));
             Name::new(parts)
         }
-    })
+    };
+    Some(name.shortened(&of(long), n))
 }
 
 #[cfg(test)]

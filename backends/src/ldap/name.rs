@@ -9,10 +9,16 @@
 //!
 //! Tables may hold several rows that this cannot tell apart: an alias number used twice, a virtual user with two
 //! owners, the same row twice. The second gets the rest of its key cells into the name, and those after it a
-//! `description` that counts.
+//! `description` that counts. A name that a server would refuse for its length is a `description` alone: a fingerprint
+//! of the key, and a count.
 
-use super::entry::Stored;
+use super::entry::{DESCRIPTION, Stored};
+use sha2::{Digest, Sha256};
 use std::fmt::Write;
+
+/// Longest relative name that is given. Unit: bytes, as text. slapd's mdb keeps the name as it was given and as it is
+/// compared, both within 511 bytes with some of its own: measured, 245 bytes are taken and 246 are not (result 80).
+pub(super) const MAX: usize = 240;
 
 /// A relative name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +28,26 @@ impl Name {
     /// A name of these parts.
     pub(super) fn new(parts: Vec<Stored>) -> Self {
         Self(parts)
+    }
+
+    /// This name, or the `n`th by the fingerprint of `key` if it is too long.
+    pub(super) fn shortened(self, key: &[Stored], n: u32) -> Self {
+        if self.rdn().len() <= MAX {
+            return self;
+        }
+        let mut digest = Sha256::new();
+        for (name, value) in key {
+            digest.update(name);
+            digest.update([0]);
+            digest.update(compared(value));
+            digest.update([0]);
+        }
+        let bytes = digest.finalize();
+        let hex = bytes.iter().take(FINGERPRINT / 2).fold(String::new(), |mut hex, b| {
+            let _ = write!(hex, "{b:02x}");
+            hex
+        });
+        Self(vec![(DESCRIPTION, format!("{hex}-{n}").into_bytes())])
     }
 
     /// The attribute values of the name; an entry has to hold them too.
@@ -39,6 +65,26 @@ impl Name {
     pub(super) fn dn(&self, base: &str) -> String {
         format!("{},{base}", self.rdn())
     }
+}
+
+/// Digits of a fingerprint.
+const FINGERPRINT: usize = 32;
+
+/// True of a `description` that is there only for the name: a count, or a fingerprint with one.
+pub(super) fn is_count(description: &[u8]) -> bool {
+    let count = match description.split_at_checked(FINGERPRINT) {
+        Some((hex, [b'-', count @ ..])) if hex.iter().all(u8::is_ascii_hexdigit) => count,
+        _ => description,
+    };
+    count.iter().all(u8::is_ascii_digit)
+}
+
+/// A key as servers compare it: without regard to case, to blanks around it, and to how many there are in a row. Of
+/// nothing but blanks one is left.
+pub(super) fn compared(value: &[u8]) -> Vec<u8> {
+    let words = value.split(|b| *b == b' ').filter(|word| !word.is_empty());
+    let words: Vec<_> = words.map(<[u8]>::to_ascii_lowercase).collect();
+    if words.is_empty() && !value.is_empty() { b" ".to_vec() } else { words.join(&b' ') }
 }
 
 /// A value as it may stand in a DN: visible ASCII without a meaning there as it is, every other byte as `\XX`.

@@ -20,7 +20,9 @@ fn insert(row: &TableRow, mapping: &Mapping) -> Option<String> {
     let (table, values) = (row.table(), shown(row)?);
     let mut lines = vec![dn(table, &values, mapping)?, "changetype: add".to_owned()];
     lines.extend(entry::classes(table).iter().map(|class| line(entry::OBJECT_CLASS, class.as_bytes())));
-    lines.extend(values.iter().map(|(name, value)| line(name, value)));
+    let name = entry::name(table, &values, 0)?;
+    let more = name.parts().iter().filter(|part| !values.contains(part));
+    lines.extend(values.iter().chain(more).map(|(name, value)| line(name, value)));
     Some(lines.join("\n") + "\n")
 }
 

@@ -6,7 +6,7 @@ use super::pages::{Found, Pages, Trouble};
 use ldap3::controls::{Assertion, RawControl};
 use ldap3::{Ldap, LdapResult, Mod, Scope};
 use std::collections::{BTreeMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Assertion control (RFC 4528).
 const ASSERTION: &str = "1.3.6.1.1.12";
@@ -18,8 +18,8 @@ pub(super) struct Writer {
     ldap: Ldap,
     /// The server can be told to change an entry only if it is as it was.
     asserts: bool,
-    /// A change was sent, and its result has not come.
-    open: AtomicBool,
+    /// Changes that were sent and whose results have not come, and lists that were begun and not brought to an end.
+    open: AtomicUsize,
 }
 
 /// What the server did with a change.
@@ -57,21 +57,31 @@ pub(super) enum Edit {
 impl Writer {
     /// Over `ldap`, which is bound.
     pub(super) async fn new(ldap: Ldap) -> Result<Self, Trouble> {
-        let mut writer = Self { ldap, asserts: false, open: AtomicBool::new(false) };
+        let mut writer = Self { ldap, asserts: false, open: AtomicUsize::new(0) };
         let root = writer.read("", &["supportedControl"]).await?;
         let controls = root.as_ref().map_or(&[][..], |root| root.values("supportedControl"));
         writer.asserts = controls.iter().any(|oid| oid == ASSERTION.as_bytes());
         Ok(writer)
     }
 
-    /// True if it is not known whether the last change was made.
+    /// True if it is not known which of the changes so far were made.
     pub(super) fn is_open(&self) -> bool {
-        self.open.load(Ordering::SeqCst)
+        self.open.load(Ordering::SeqCst) > 0
+    }
+
+    /// From here until [`Writer::end`] it is not known.
+    pub(super) fn begin(&self) {
+        self.open.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// It is known again.
+    pub(super) fn end(&self) {
+        self.open.fetch_sub(1, Ordering::SeqCst);
     }
 
     /// The entry `dn`; `None` if it is not there.
-    pub(super) async fn read(&mut self, dn: &str, attributes: &[&str]) -> Result<Option<Attributes>, Trouble> {
-        let result = self.ldap.search(dn, Scope::Base, "(objectClass=*)", attributes.to_vec()).await?;
+    pub(super) async fn read(&self, dn: &str, attributes: &[&str]) -> Result<Option<Attributes>, Trouble> {
+        let result = self.ldap.clone().search(dn, Scope::Base, "(objectClass=*)", attributes.to_vec()).await?;
         let (entries, result) = (result.0, result.1);
         if result.rc == 32 {
             return Ok(None);
@@ -89,15 +99,15 @@ impl Writer {
     }
 
     /// Adds an entry.
-    pub(super) async fn add(&mut self, dn: &str, classes: &[Vec<u8>], values: &[Stored]) -> Result<Done, Trouble> {
+    pub(super) async fn add(&self, dn: &str, classes: &[Vec<u8>], values: &[Stored]) -> Result<Done, Trouble> {
         let mut all: BTreeMap<&str, HashSet<Vec<u8>>> = BTreeMap::new();
         all.insert("objectClass", classes.iter().cloned().collect());
         for (name, value) in values {
             all.entry(name).or_default().insert(value.clone());
         }
         let all = all.into_iter().map(|(name, values)| (name.as_bytes().to_vec(), values)).collect();
-        self.open.store(true, Ordering::SeqCst);
-        let result = self.ldap.add(dn, all).await?;
+        self.begin();
+        let result = self.ldap.clone().add(dn, all).await?;
         Ok(match self.answered(result, values.iter().map(|(_, value)| value)) {
             // Of a new entry only the parent can be missing.
             Done::Gone => Done::NoParent,
@@ -106,22 +116,22 @@ impl Writer {
     }
 
     /// Removes the entry if it is as it was found.
-    pub(super) async fn delete(&mut self, (dn, entry): &Found) -> Result<Done, Trouble> {
+    pub(super) async fn delete(&self, (dn, entry): &Found) -> Result<Done, Trouble> {
         let controls = self.unchanged(entry);
-        self.open.store(true, Ordering::SeqCst);
-        let result = self.ldap.with_controls(controls).delete(dn).await?;
+        self.begin();
+        let result = self.ldap.clone().with_controls(controls).delete(dn).await?;
         Ok(self.answered(result, []))
     }
 
     /// Removes an entry that was just added.
-    pub(super) async fn undo(&mut self, dn: &str) -> Result<Done, Trouble> {
-        self.open.store(true, Ordering::SeqCst);
-        let result = self.ldap.delete(dn).await?;
+    pub(super) async fn undo(&self, dn: &str) -> Result<Done, Trouble> {
+        self.begin();
+        let result = self.ldap.clone().delete(dn).await?;
         Ok(self.answered(result, []))
     }
 
     /// Modifies the entry if it is as it was found.
-    pub(super) async fn modify(&mut self, (dn, entry): &Found, edits: &[Edit]) -> Result<Done, Trouble> {
+    pub(super) async fn modify(&self, (dn, entry): &Found, edits: &[Edit]) -> Result<Done, Trouble> {
         let mods = edits.iter().map(|edit| match edit {
             Edit::Set(name, values) => Mod::Replace(name.clone().into_bytes(), values.iter().cloned().collect()),
             Edit::Add(name, value) => Mod::Add(name.clone().into_bytes(), HashSet::from([value.clone()])),
@@ -129,8 +139,8 @@ impl Writer {
         });
         let mods = mods.collect();
         let controls = self.unchanged(entry);
-        self.open.store(true, Ordering::SeqCst);
-        let result = self.ldap.with_controls(controls).modify(dn, mods).await?;
+        self.begin();
+        let result = self.ldap.clone().with_controls(controls).modify(dn, mods).await?;
         let values = edits.iter().flat_map(|edit| match edit {
             Edit::Set(_, values) => values.iter(),
             Edit::Add(_, value) | Edit::Take(_, value) => std::slice::from_ref(value).iter(),
@@ -139,10 +149,10 @@ impl Writer {
     }
 
     /// Gives the entry another relative name, and takes the values of the old one away.
-    pub(super) async fn rename(&mut self, (dn, entry): &Found, rdn: &str) -> Result<Done, Trouble> {
+    pub(super) async fn rename(&self, (dn, entry): &Found, rdn: &str) -> Result<Done, Trouble> {
         let controls = self.unchanged(entry);
-        self.open.store(true, Ordering::SeqCst);
-        let result = self.ldap.with_controls(controls).modifydn(dn, rdn, true, None).await?;
+        self.begin();
+        let result = self.ldap.clone().with_controls(controls).modifydn(dn, rdn, true, None).await?;
         Ok(self.answered(result, []))
     }
 
@@ -156,7 +166,7 @@ impl Writer {
     }
 
     fn answered<'v>(&self, result: LdapResult, values: impl IntoIterator<Item = &'v Vec<u8>>) -> Done {
-        self.open.store(false, Ordering::SeqCst);
+        self.end();
         match result.rc {
             0 if result.refs.is_empty() => Done::Made,
             16 | 32 | 122 => Done::Gone,

@@ -20,11 +20,15 @@ impl Editor for Memory {
     }
 
     async fn apply_and_read_back(&self, changes: &[Change], by: Deadline) -> Result<(), EditError> {
+        // A row is kept as it is given.
         self.apply(changes, by).await
     }
 
-    async fn rows(&self, _table: Table, _key: &[u8], _by: Deadline) -> Result<Vec<TableRow>, LookupError> {
-        Ok(Vec::new())
+    async fn rows(&self, table: Table, key: &[u8], _by: Deadline) -> Result<Vec<TableRow>, LookupError> {
+        let of = |row: &TableRow| row.table() == table && row.cells().first().is_some_and(|cell| folds_to(*cell, key));
+        let mut rows = self.pick(|row| of(row).then(|| row.clone()));
+        rows.sort_by_cached_key(TableRow::order);
+        Ok(rows)
     }
 
     async fn numbering(&self, _by: Deadline) -> Result<Numbering, LookupError> {
@@ -32,7 +36,7 @@ impl Editor for Memory {
     }
 
     async fn rehearse(&self, _: TableOptions, _: Deadline) -> Result<Option<Box<dyn Rehearsal>>, LookupError> {
-        Ok(None)
+        Ok(Some(Box::new(Trial(Vec::new()))))
     }
 
     async fn create_tables(
@@ -45,17 +49,38 @@ impl Editor for Memory {
     }
 }
 
+fn folds_to(cell: Option<&[u8]>, key: &[u8]) -> bool {
+    cell.is_some_and(|cell| cell.eq_ignore_ascii_case(key))
+}
+
+/// A list of its own.
+struct Trial(Vec<TableRow>);
+
+#[async_trait]
+impl Rehearsal for Trial {
+    async fn insert(&mut self, rows: &[TableRow], _by: Deadline) -> Result<Vec<(usize, String)>, LookupError> {
+        let refused = rows.iter().enumerate().filter_map(|(place, row)| match refuse_twin(row, &self.0) {
+            Err(why) => Some((place, why)),
+            Ok(()) => {
+                self.0.push(row.clone());
+                None
+            }
+        });
+        Ok(refused.collect())
+    }
+}
+
 fn one(rows: &mut Vec<TableRow>, change: &Change) -> Result<(), EditCause> {
     let place = |row: &TableRow, rows: &[TableRow]| rows.iter().position(|r| r == row).ok_or(EditCause::RowIsGone);
     match change {
         Change::Insert(row) => {
-            refuse_twin(row, rows)?;
+            refuse_twin(row, rows).map_err(EditCause::RowRefused)?;
             rows.push(row.clone());
         }
         Change::Replace { old, new } => {
             let at = place(old, rows)?;
             rows.remove(at);
-            refuse_twin(new, rows)?;
+            refuse_twin(new, rows).map_err(EditCause::RowRefused)?;
             rows.insert(at, new.clone());
         }
         Change::Delete(row) => {
@@ -66,12 +91,10 @@ fn one(rows: &mut Vec<TableRow>, change: &Change) -> Result<(), EditCause> {
 }
 
 /// The documented tables have a primary key on mailbox.username and rcpthosts.host.
-fn refuse_twin(row: &TableRow, rows: &[TableRow]) -> Result<(), EditCause> {
+fn refuse_twin(row: &TableRow, rows: &[TableRow]) -> Result<(), String> {
     let unique = matches!(row.table(), Table::Mailbox | Table::Rcpthosts);
-    let key = |row: &TableRow| row.order().into_iter().take(row.table().key_columns()).collect::<Vec<_>>();
-    let twin = |other: &TableRow| other.table() == row.table() && key(other) == key(row);
-    if unique && rows.iter().any(twin) {
-        return Err(EditCause::RowRefused("a row with this key is there already".to_owned()));
+    if unique && rows.iter().any(|other| other.same_key(row)) {
+        return Err("a row with this key is there already".to_owned());
     }
     Ok(())
 }

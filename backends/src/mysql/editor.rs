@@ -2,9 +2,13 @@
 
 use super::Store;
 use super::connection::{Connection, MysqlServer};
-use super::error::{database, lookup_error};
-use super::facts::{Column, Engine, Keeps};
+use super::error::{database, lookup_error, refusal};
+use super::facts::Keeps;
+use super::reading;
+use super::rehearsal::MysqlRehearsal;
+use super::shape::{Shape, Unwritable, insert};
 use super::sql::{self, Session};
+use crate::written::otherwise;
 use async_trait::async_trait;
 use qmail_lookup_core::{
     Applied, Change, Deadline, EditCause, EditError, Editor, LookupError, Numbering, Rehearsal, Table, TableOptions,
@@ -14,57 +18,29 @@ use sqlx::mysql::MySqlRow;
 use sqlx::{AssertSqlSafe, Executor, Row};
 use tokio::time::timeout_at;
 
-/// What the tables are like where the changes go.
-struct Shape {
-    columns: Vec<Column>,
-    engines: Vec<Engine>,
-}
-
-/// A statement that changes or finds exactly one row, with its values.
-struct Statement {
-    text: String,
-    binds: Vec<Bind>,
-    /// It only looks whether the row is there.
-    reads: bool,
-}
-
-enum Bind {
-    /// Compared and stored byte for byte.
-    Bytes(Option<Vec<u8>>),
-    /// Compared by the column's collation, so that an index is used.
-    Text(String),
-}
-
-/// A change that cannot be written as a statement.
-struct Unwritable(String);
-
-impl Unwritable {
-    fn no_column(name: &str) -> Self {
-        Self(format!("the table has no column {name}"))
-    }
-}
-
 /// How far a list of changes got.
 #[derive(Clone, Copy)]
 enum Stage {
     Preparing,
-    /// The first so many were made, and the next one was sent.
-    Changing(usize),
+    /// The first `made` were made, and the next `sent` were sent together.
+    Changing {
+        made: usize,
+        sent: usize,
+    },
     Committing,
 }
 
-#[async_trait]
-impl Editor for Store {
-    async fn apply(&self, changes: &[Change], by: Deadline) -> Result<(), EditError> {
+impl Store {
+    async fn carry_out(&self, changes: &[Change], reads_back: bool, by: Deadline) -> Result<(), EditError> {
         if changes.is_empty() {
             return Ok(());
         }
         let nothing = |cause| EditError { applied: Applied::Nothing, change: None, cause };
         let reached = self.reach(Session::Edit(by.left()), by).await;
         let (server, mut conn) = reached.map_err(|error| nothing(EditCause::Store(error)))?;
-        let shape = server.within(by, shape(&mut conn)).await.map_err(|error| nothing(EditCause::Store(error)))?;
+        let shape = server.within(by, conn.shape()).await.map_err(|error| nothing(EditCause::Store(error)))?;
         let mut stage = Stage::Preparing;
-        let work = carry_out(&mut conn, changes, &shape, &mut stage);
+        let work = carry_out(&mut conn, changes, &shape, reads_back, &mut stage);
         let result = timeout_at(by.instant().into(), work).await;
         let trouble = match result {
             Ok(Ok(())) => return Ok(()),
@@ -76,7 +52,7 @@ impl Editor for Store {
         let answered = match &trouble {
             None => false,
             Some(Trouble::Driver(error)) => database(error).is_some(),
-            Some(Trouble::Gone | Trouble::Unwritable(_)) => true,
+            Some(Trouble::Gone | Trouble::Spoiled { .. } | Trouble::Unwritable(_)) => true,
         };
         if answered {
             let rollback = conn.sql.execute(sql::ROLLBACK);
@@ -85,21 +61,32 @@ impl Editor for Store {
         drop(conn);
         Err(error(changes, &shape, stage, trouble, answered, server))
     }
+}
+
+#[async_trait]
+impl Editor for Store {
+    async fn apply(&self, changes: &[Change], by: Deadline) -> Result<(), EditError> {
+        self.carry_out(changes, false, by).await
+    }
 
     async fn apply_and_read_back(&self, changes: &[Change], by: Deadline) -> Result<(), EditError> {
-        self.apply(changes, by).await
+        self.carry_out(changes, true, by).await
     }
 
-    async fn rows(&self, _table: Table, _key: &[u8], _by: Deadline) -> Result<Vec<TableRow>, LookupError> {
-        Ok(Vec::new())
+    async fn rows(&self, table: Table, key: &[u8], by: Deadline) -> Result<Vec<TableRow>, LookupError> {
+        let (server, mut conn) = self.reach(Session::Lookup(by.left()), by).await?;
+        server.within(by, reading::rows(&mut conn, table, key)).await
     }
 
-    async fn numbering(&self, _by: Deadline) -> Result<Numbering, LookupError> {
-        Ok(Numbering::Free)
+    async fn numbering(&self, by: Deadline) -> Result<Numbering, LookupError> {
+        let (server, mut conn) = self.reach(Session::Lookup(by.left()), by).await?;
+        server.within(by, reading::numbering(&mut conn)).await
     }
 
-    async fn rehearse(&self, _: TableOptions, _: Deadline) -> Result<Option<Box<dyn Rehearsal>>, LookupError> {
-        Ok(None)
+    async fn rehearse(&self, options: TableOptions, by: Deadline) -> Result<Option<Box<dyn Rehearsal>>, LookupError> {
+        let (server, conn) = self.reach(Session::Edit(by.left()), by).await?;
+        let rehearsal = MysqlRehearsal::begin(server, conn, options, by).await?;
+        Ok(rehearsal.map(|rehearsal| -> Box<dyn Rehearsal> { Box::new(rehearsal) }))
     }
 
     async fn create_tables(
@@ -138,14 +125,15 @@ async fn create(conn: &mut Connection, table: Table, options: TableOptions) -> R
     Ok(!warnings.iter().any(|row| code(row).is_ok_and(|code| code == "1050")))
 }
 
-async fn shape(conn: &mut Connection) -> Result<Shape, sqlx::Error> {
-    Ok(Shape { columns: conn.columns().await?, engines: conn.engines().await? })
-}
-
 enum Trouble {
     Driver(sqlx::Error),
     Gone,
     Unwritable(Unwritable),
+    /// A row was not stored as it was given, and could not be taken away again if it `stays`.
+    Spoiled {
+        column: Option<&'static str>,
+        stays: bool,
+    },
 }
 
 impl From<sqlx::Error> for Trouble {
@@ -154,31 +142,106 @@ impl From<sqlx::Error> for Trouble {
     }
 }
 
-async fn carry_out(conn: &mut Connection, changes: &[Change], shape: &Shape, stage: &mut Stage) -> Result<(), Trouble> {
+async fn carry_out(
+    conn: &mut Connection,
+    changes: &[Change],
+    shape: &Shape,
+    reads_back: bool,
+    stage: &mut Stage,
+) -> Result<(), Trouble> {
     conn.sql.execute(sql::BEGIN).await?;
-    for (n, change) in changes.iter().enumerate() {
-        *stage = Stage::Changing(n);
-        let statement = shape.statement(change).map_err(Trouble::Unwritable)?;
-        let mut query = sqlx::query(AssertSqlSafe(statement.text));
-        for bind in statement.binds {
-            query = match bind {
-                Bind::Bytes(bytes) => query.bind(bytes),
-                Bind::Text(text) => query.bind(text),
-            };
+    let (mut made, mut one_by_one) = (0, 0);
+    while let Some(change) = changes.get(made) {
+        *stage = Stage::Changing { made, sent: 1 };
+        if made >= one_by_one && !reads_back {
+            match several(conn, shape, changes, stage).await? {
+                // One of them was refused: which one, and why, is found out by sending each alone.
+                Sent::Refused(count) => one_by_one = made + count,
+                Sent::Made(count) if count > 0 => {
+                    made += count;
+                    continue;
+                }
+                Sent::Made(_) => {}
+            }
+            *stage = Stage::Changing { made, sent: 1 };
         }
-        // The driver asks for the number of rows found, so that a row that is not altered counts too.
-        let found = if statement.reads {
-            query.fetch_optional(&mut conn.sql).await?.map_or(0, |_| 1)
-        } else {
-            query.execute(&mut conn.sql).await?.rows_affected()
-        };
-        if found != 1 {
-            return Err(Trouble::Gone);
-        }
+        one(conn, change, shape, reads_back).await?;
+        made += 1;
     }
     *stage = Stage::Committing;
     conn.sql.execute(sql::COMMIT).await?;
     Ok(())
+}
+
+/// What became of rows that were sent in one statement.
+enum Sent {
+    Made(usize),
+    Refused(usize),
+}
+
+/// Sends the inserts that come next in one statement, if that is undone as a whole when one row is refused.
+async fn several(conn: &mut Connection, shape: &Shape, changes: &[Change], stage: &mut Stage) -> Result<Sent, Trouble> {
+    let Stage::Changing { made, .. } = *stage else { return Ok(Sent::Made(0)) };
+    let inserts = changes.iter().skip(made).map_while(|change| match change {
+        Change::Insert(row) => Some(row),
+        Change::Replace { .. } | Change::Delete(_) => None,
+    });
+    let Some(table) = inserts.clone().next().map(TableRow::table).filter(|&table| shape.keeps(table) == Keeps::Nothing)
+    else {
+        return Ok(Sent::Made(0));
+    };
+    let rows = shape.together(inserts).map_err(Trouble::Unwritable)?;
+    if rows.len() < 2 {
+        return Ok(Sent::Made(0));
+    }
+    let sent = rows.len();
+    *stage = Stage::Changing { made, sent };
+    match insert(table.name(), &rows).query().execute(&mut conn.sql).await {
+        Ok(done) if usize::try_from(done.rows_affected()).is_ok_and(|count| count == sent) => Ok(Sent::Made(sent)),
+        Ok(_) => Err(Trouble::Gone),
+        Err(error) if refusal(&error).is_some() => Ok(Sent::Refused(sent)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn one(conn: &mut Connection, change: &Change, shape: &Shape, reads_back: bool) -> Result<(), Trouble> {
+    let statement = shape.statement(change).map_err(Trouble::Unwritable)?;
+    let written = match change {
+        Change::Insert(row) | Change::Replace { new: row, .. } if reads_back => Some(row),
+        _ => None,
+    };
+    let before = match written {
+        Some(row) => reading::alike(conn, shape, row).await?,
+        None => Vec::new(),
+    };
+    run(conn, statement).await?.then_some(()).ok_or(Trouble::Gone)?;
+    let Some(row) = written else { return Ok(()) };
+    let stored = reading::stored(conn, shape, change, before).await?;
+    let Err(column) = reading::is_as_written(row, &stored) else { return Ok(()) };
+    let undo = match (change, stored.as_slice()) {
+        (Change::Insert(_), [stored]) => Some(Change::Delete(stored.clone())),
+        (Change::Replace { old, .. }, [stored]) => Some(Change::Replace { old: stored.clone(), new: old.clone() }),
+        _ => None,
+    };
+    // A transaction undoes it by itself.
+    let stays = shape.keeps(row.table()) != Keeps::Nothing && !undone(conn, shape, undo).await;
+    Err(Trouble::Spoiled { column, stays })
+}
+
+async fn undone(conn: &mut Connection, shape: &Shape, undo: Option<Change>) -> bool {
+    let Some(statement) = undo.and_then(|undo| shape.statement(&undo).ok()) else { return false };
+    run(conn, statement).await.unwrap_or(false)
+}
+
+/// True if the statement changed or found one row. The driver asks for the number of rows found, so that a row that is
+/// not altered counts too.
+async fn run(conn: &mut Connection, statement: super::shape::Statement) -> Result<bool, sqlx::Error> {
+    let reads = statement.reads;
+    let query = statement.query();
+    if reads {
+        return Ok(query.fetch_optional(&mut conn.sql).await?.is_some());
+    }
+    Ok(query.execute(&mut conn.sql).await?.rows_affected() == 1)
 }
 
 fn table_of(change: &Change) -> Table {
@@ -198,11 +261,14 @@ fn error(
     let keeps = |change: &Change| shape.keeps(table_of(change));
     let (done, change, open) = match stage {
         Stage::Preparing => (0, None, Keeps::Nothing),
-        Stage::Changing(n) => (n, Some(n), changes.get(n).map_or(Keeps::Nothing, keeps)),
+        Stage::Changing { made, sent } => {
+            (made, (sent == 1).then_some(made), changes.get(made).map_or(Keeps::Nothing, keeps))
+        }
         Stage::Committing => (changes.len(), None, Keeps::Unknown),
     };
     let made = changes.get(..done).unwrap_or_default();
-    let applied = if !answered && open != Keeps::Nothing {
+    let stays = matches!(trouble, Some(Trouble::Spoiled { stays: true, .. }));
+    let applied = if stays || !answered && open != Keeps::Nothing {
         Applied::Unknown
     } else if made.iter().all(|change| keeps(change) == Keeps::Nothing) {
         Applied::Nothing
@@ -215,148 +281,15 @@ fn error(
         None => EditCause::Store(server.too_late()),
         Some(Trouble::Gone) => EditCause::RowIsGone,
         Some(Trouble::Unwritable(Unwritable(why))) => EditCause::RowRefused(why),
+        Some(Trouble::Spoiled { column, stays }) => EditCause::RowRefused(if stays {
+            format!("{}, and stays there: the table has no transactions", otherwise(column))
+        } else {
+            otherwise(column)
+        }),
         Some(Trouble::Driver(error)) => match refusal(&error) {
             Some(text) => EditCause::RowRefused(text),
             None => EditCause::Store(lookup_error(error, server.context())),
         },
     };
     EditError { applied, change, cause }
-}
-
-/// Why the server refused a row, without its values.
-fn refusal(error: &sqlx::Error) -> Option<String> {
-    let error = database(error)?;
-    let problem = match error.number() {
-        1062 | 1586 | 1859 => "a row with this key is there already",
-        1048 => "may not be NULL",
-        1364 => "needs a value",
-        1406 => "too long",
-        1264 => "out of range",
-        1265 | 1366 | 1292 | 1300 | 3988 => "not a value of the column's type or character set",
-        1451 | 1452 => "another table's rows forbid it",
-        3819 | 4025 => "a constraint forbids it",
-        1644 => "a trigger forbids it",
-        _ => {
-            let row = error.code().is_some_and(|state| state.starts_with("22") || state.starts_with("23"));
-            return row.then(|| format!("error {}", error.number()));
-        }
-    };
-    // The last name that is quoted is the column or the key; what stands before it may be a value.
-    let message = error.message();
-    let name = message.rfind(['\'', '`']).and_then(|end| {
-        let head = message.get(..end)?;
-        let quote = message.get(end..)?.chars().next()?;
-        head.get(head.rfind(quote)? + 1..)
-    });
-    Some(match name.filter(|_| error.number() != 1644) {
-        Some(name) => format!("{problem} ({} {name})", if error.number() == 1062 { "key" } else { "column" }),
-        None => problem.to_owned(),
-    })
-}
-
-impl Shape {
-    fn column(&self, table: Table, name: &str) -> Option<&Column> {
-        self.columns.iter().find(|column| column.table == table && column.name.eq_ignore_ascii_case(name))
-    }
-
-    /// True if the column is optional. Of a table that is not there nothing is: the server shall say so.
-    fn may_lack(&self, table: Table, name: &str) -> bool {
-        table.optional_columns().contains(&name) && self.columns.iter().any(|column| column.table == table)
-    }
-
-    /// Of a table that is not there nothing can be kept: its statement fails.
-    fn keeps(&self, table: Table) -> Keeps {
-        self.engines.iter().find(|engine| engine.table == table).map_or(Keeps::Nothing, |engine| engine.keeps)
-    }
-
-    /// Whether a cell is written: a NULL is left to the table's default where it cannot be stored, in a column that old
-    /// tables lack anyway, and a value without a column is refused.
-    fn writes(&self, table: Table, name: &'static str, cell: Option<&[u8]>) -> Result<bool, Unwritable> {
-        let optional = self.may_lack(table, name);
-        match (self.column(table, name), cell) {
-            (None, None) if optional => Ok(false),
-            (None, Some(_)) if optional => Err(Unwritable::no_column(name)),
-            (Some(column), None) if optional => Ok(column.nullable),
-            _ => Ok(true),
-        }
-    }
-
-    fn statement(&self, change: &Change) -> Result<Statement, Unwritable> {
-        match change {
-            Change::Insert(row) => self.insert(row),
-            Change::Replace { old, new } => self.replace(old, new),
-            Change::Delete(row) => {
-                let mut binds = Vec::new();
-                let condition = self.equals(row, &mut binds)?;
-                let text = format!("DELETE FROM `{}` WHERE {condition} LIMIT 1", row.table());
-                Ok(Statement { text, binds, reads: false })
-            }
-        }
-    }
-
-    fn insert(&self, row: &TableRow) -> Result<Statement, Unwritable> {
-        let table = row.table();
-        let (mut names, mut binds) = (Vec::new(), Vec::new());
-        for (&name, cell) in table.columns().iter().zip(row.cells()) {
-            if self.writes(table, name, cell)? {
-                names.push(format!("`{name}`"));
-                binds.push(Bind::Bytes(cell.map(<[u8]>::to_vec)));
-            }
-        }
-        let places = vec!["?"; names.len()].join(", ");
-        let text = format!("INSERT INTO `{table}` ({}) VALUES ({places})", names.join(", "));
-        Ok(Statement { text, binds, reads: false })
-    }
-
-    fn replace(&self, old: &TableRow, new: &TableRow) -> Result<Statement, Unwritable> {
-        let table = old.table();
-        if new.table() != table {
-            return Err(Unwritable("a row cannot move to another table".to_owned()));
-        }
-        let (mut sets, mut binds) = (Vec::new(), Vec::new());
-        for ((&name, before), after) in table.columns().iter().zip(old.cells()).zip(new.cells()) {
-            if before == after {
-                continue;
-            }
-            if self.writes(table, name, after)? {
-                sets.push(format!("`{name}` = ?"));
-                binds.push(Bind::Bytes(after.map(<[u8]>::to_vec)));
-            } else if name != "seq" && self.column(table, name).is_some() {
-                sets.push(format!("`{name}` = DEFAULT"));
-            }
-        }
-        let condition = self.equals(old, &mut binds)?;
-        if sets.is_empty() {
-            let text = format!("SELECT 1 FROM `{table}` WHERE {condition} LIMIT 1 FOR UPDATE");
-            return Ok(Statement { text, binds, reads: true });
-        }
-        let text = format!("UPDATE `{table}` SET {} WHERE {condition} LIMIT 1", sets.join(", "));
-        Ok(Statement { text, binds, reads: false })
-    }
-
-    /// The condition that every cell equals that of `row` byte for byte, with one in front that an index serves.
-    fn equals(&self, row: &TableRow, binds: &mut Vec<Bind>) -> Result<String, Unwritable> {
-        let table = row.table();
-        let mut conditions = Vec::new();
-        let cells: Vec<_> = table.columns().iter().copied().zip(row.cells()).collect();
-        for (name, cell) in cells.iter().take(table.key_columns()) {
-            // A key outside ASCII may not be comparable with the column's character set; it is found by its bytes.
-            let plain = cell.filter(|bytes| bytes.iter().all(|b| (0x21..=0x7E).contains(b)));
-            if let Some(text) = plain.and_then(|bytes| std::str::from_utf8(bytes).ok()) {
-                conditions.push(format!("`{name}` = ?"));
-                binds.push(Bind::Text(text.to_owned()));
-            }
-        }
-        for (name, cell) in cells {
-            match (self.column(table, name), cell) {
-                (None, None) if self.may_lack(table, name) => {}
-                (None, Some(_)) if self.may_lack(table, name) => return Err(Unwritable::no_column(name)),
-                _ => {
-                    conditions.push(format!("{} <=> ?", sql::cell(name)));
-                    binds.push(Bind::Bytes(cell.map(<[u8]>::to_vec)));
-                }
-            }
-        }
-        Ok(conditions.join(" AND "))
-    }
 }

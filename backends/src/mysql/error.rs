@@ -275,6 +275,37 @@ fn of_server(number: u16, state: Option<&str>, message: &str, at: &Context) -> L
     if help.is_empty() { error } else { error.with_help(help) }
 }
 
+/// Why the server refused a row, without its values.
+pub(super) fn refusal(error: &sqlx::Error) -> Option<String> {
+    let error = database(error)?;
+    let problem = match error.number() {
+        1062 | 1586 | 1859 => "a row with this key is there already",
+        1048 => "may not be NULL",
+        1364 => "needs a value",
+        1406 => "too long",
+        1264 => "out of range",
+        1265 | 1366 | 1292 | 1300 | 3988 => "not a value of the column's type or character set",
+        1451 | 1452 => "another table's rows forbid it",
+        3819 | 4025 => "a constraint forbids it",
+        1644 => "a trigger forbids it",
+        _ => {
+            let row = error.code().is_some_and(|state| state.starts_with("22") || state.starts_with("23"));
+            return row.then(|| format!("error {}", error.number()));
+        }
+    };
+    // The last name that is quoted is the column or the key; what stands before it may be a value.
+    let message = error.message();
+    let name = message.rfind(['\'', '`']).and_then(|end| {
+        let head = message.get(..end)?;
+        let quote = message.get(end..)?.chars().next()?;
+        head.get(head.rfind(quote)? + 1..)
+    });
+    Some(match name.filter(|_| error.number() != 1644) {
+        Some(name) => format!("{problem} ({} {name})", if error.number() == 1062 { "key" } else { "column" }),
+        None => problem.to_owned(),
+    })
+}
+
 fn grant(database: &str, table: &str, user: &str) -> String {
     let table = if table == "*" { table.to_owned() } else { format!("`{table}`") };
     format!("GRANT SELECT ON `{database}`.{table} TO '{user}'@...")

@@ -13,6 +13,8 @@ pub(super) struct Column {
     /// With its collation, which decides what a key finds.
     pub(super) kind: String,
     pub(super) nullable: bool,
+    /// A row without a value gets the next number.
+    pub(super) counts: bool,
 }
 
 /// How a table keeps what was changed when a later change fails.
@@ -47,7 +49,8 @@ impl Connection {
             let kind = text(&row, 2)?;
             let kind = if collation.is_empty() { kind } else { format!("{kind} collate {collation}") };
             let nullable = text(&row, 4)?.eq_ignore_ascii_case("yes");
-            columns.push(Column { table, name: text(&row, 1)?, kind, nullable });
+            let counts = text(&row, 5)?.to_ascii_lowercase().contains("auto_increment");
+            columns.push(Column { table, name: text(&row, 1)?, kind, nullable, counts });
         }
         Ok(columns)
     }

@@ -6,8 +6,11 @@ mod connection;
 mod editor;
 mod error;
 mod facts;
+mod reading;
+mod rehearsal;
 mod rows;
 mod settings;
+mod shape;
 mod sql;
 mod statement;
 #[cfg(test)]

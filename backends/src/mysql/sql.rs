@@ -53,6 +53,11 @@ pub(super) const INDEXES: &str = "SELECT CAST(table_name AS BINARY), CAST(column
      FROM information_schema.statistics WHERE table_schema = DATABASE() AND seq_in_index = 1 \
      AND table_name IN ('mailbox', 'alias', 'virtual', 'rcpthosts')";
 
+/// A row if no two rows of table alias may have the same number.
+pub(super) const SEQ_IS_UNIQUE: &str = "SELECT X'31' FROM information_schema.statistics \
+     WHERE table_schema = DATABASE() AND table_name = 'alias' AND non_unique = 0 \
+     GROUP BY index_name HAVING COUNT(*) = 1 AND MAX(LOWER(column_name)) = 'seq'";
+
 /// Makes a session independent of the server's global settings. One text for MariaDB and MySQL: each skips the
 /// other's executable comments.
 pub(super) fn session(kind: Session) -> [String; 2] {
@@ -98,7 +103,7 @@ pub(super) fn cell(column: &str) -> String {
     format!("CAST(`{column}` AS BINARY)")
 }
 
-fn cells(table: Table, columns: &[&str], missing: &Missing) -> String {
+pub(super) fn cells(table: Table, columns: &[&str], missing: &Missing) -> String {
     let one = |column: &&str| if missing.has(table, column) { "NULL".to_owned() } else { cell(column) };
     columns.iter().map(one).collect::<Vec<_>>().join(", ")
 }
@@ -217,6 +222,57 @@ fn folded(column: &str) -> String {
     })
 }
 
+/// Reads the rows whose first key column equals a value: by an index, or by reading the table and folding.
+pub(super) fn of_key(table: Table, missing: &Missing, indexed: bool) -> String {
+    let name = table.columns().first().copied().unwrap_or_default();
+    let column = if indexed { format!("`{name}`") } else { folded(name) };
+    format!("SELECT {} FROM `{table}` WHERE {column} = ?", cells(table, table.columns(), missing))
+}
+
+/// Adds so many rows with these columns in one statement.
+pub(super) fn insert(table: &str, columns: &[&str], rows: usize) -> String {
+    let names: Vec<_> = columns.iter().map(|name| format!("`{name}`")).collect();
+    let row = format!("({})", list("?", columns.len()));
+    format!("INSERT INTO `{table}` ({}) VALUES {}", names.join(", "), list(&row, rows))
+}
+
+/// The column that numbers the rows on trial.
+pub(super) const PLACE: &str = "qmail_lookup_place";
+
+/// Name of the temporary table that stands for `table` in a rehearsal.
+pub(super) fn rehearsed(table: Table) -> String {
+    format!("qmail_lookup_rehearsal_{table}")
+}
+
+/// Makes an empty temporary table: like the one that is there, or like ours; then gives it the column [`PLACE`].
+pub(super) fn rehearse(table: Table, there: bool, options: TableOptions) -> [String; 2] {
+    let name = rehearsed(table);
+    let make = if there {
+        format!("CREATE TEMPORARY TABLE `{name}` LIKE `{table}`")
+    } else {
+        format!("CREATE TEMPORARY TABLE `{name}` {}", definition(table, options))
+    };
+    let number = format!("ALTER TABLE `{name}` ADD COLUMN `{PLACE}` bigint unsigned NOT NULL, ADD INDEX (`{PLACE}`)");
+    [make, number]
+}
+
+/// The columns of a temporary table: name, type, nullability.
+pub(super) fn rehearsed_columns(table: Table) -> String {
+    format!("SHOW COLUMNS FROM `{}`", rehearsed(table))
+}
+
+/// Reads the rows on trial from the first of two places to the second, in order.
+pub(super) fn rehearsed_rows(table: Table, missing: &Missing) -> String {
+    let cells = cells(table, table.columns(), missing);
+    let name = rehearsed(table);
+    format!("SELECT {cells} FROM `{name}` WHERE `{PLACE}` BETWEEN ? AND ? ORDER BY `{PLACE}`")
+}
+
+/// Takes a row on trial away.
+pub(super) fn rehearsed_delete(table: Table) -> String {
+    format!("DELETE FROM `{}` WHERE `{PLACE}` = ?", rehearsed(table))
+}
+
 /// Reads a table in the order of `TableRow::order`, beginning at the given folded key or a little before it.
 pub(super) fn scan(table: Table, missing: &Missing, after: Option<&[Option<Vec<u8>>]>) -> (String, Vec<Vec<u8>>) {
     let columns = table.columns();
@@ -265,6 +321,10 @@ pub(super) fn stamp(tables: &[Table], missing: &Missing) -> String {
 /// The statements that make the tables. Key columns are ASCII with a collation that ignores case; the table's default
 /// is theirs too, because `ALTER TABLE ... CHANGE` without a character set falls back to it.
 pub(super) fn create(table: Table, options: TableOptions) -> String {
+    format!("CREATE TABLE IF NOT EXISTS `{table}` {}", definition(table, options))
+}
+
+fn definition(table: Table, options: TableOptions) -> String {
     let key = |name: &str, width: u16, rest: &str| {
         format!("  `{name}` varchar({width}) CHARACTER SET ascii COLLATE ascii_general_ci {rest}")
     };
@@ -306,10 +366,7 @@ pub(super) fn create(table: Table, options: TableOptions) -> String {
     if table == Table::Alias && options.with_seq {
         lines.insert(0, "  `seq` int unsigned NOT NULL AUTO_INCREMENT PRIMARY KEY".to_owned());
     }
-    format!(
-        "CREATE TABLE IF NOT EXISTS `{table}` (\n{}\n) ENGINE=InnoDB DEFAULT CHARACTER SET ascii COLLATE ascii_general_ci",
-        lines.join(",\n")
-    )
+    format!("(\n{}\n) ENGINE=InnoDB DEFAULT CHARACTER SET ascii COLLATE ascii_general_ci", lines.join(",\n"))
 }
 
 /// All of [`create`], for people to read.

@@ -4,8 +4,9 @@
 /// are, if that is known.
 pub(super) fn holds(kind: &str, declared: &str, length: usize, word: Option<&str>) -> bool {
     match kind {
-        // Declared widths mean nothing to them, and what a CHECK refuses is not written.
-        "sqlite" | "memory" => true,
+        // Declared widths mean nothing to them, and what a CHECK refuses is not written. An attribute of a directory is
+        // as wide as it has to be.
+        "sqlite" | "memory" | "ldap" => true,
         _ => holds_declared(declared, length, word),
     }
 }

@@ -98,26 +98,37 @@ impl File {
         Err(self.error(ErrorKind::Unreachable, "the file is being replaced again and again"))
     }
 
+    /// A database of nobody else's: SQLite makes its file where temporary files are, and unlinks it at once.
+    pub(super) fn private(self: &Arc<Self>, by: Deadline) -> Result<Session, LookupError> {
+        let opened = Connection::open("").and_then(|conn| limited(conn, by));
+        let (conn, limit) = opened.map_err(|error| self.sqlite(error))?;
+        Ok(Session::new(Arc::clone(self), conn, Identity { device: 0, inode: 0 }, limit))
+    }
+
     fn connect(&self, access: Access, by: Deadline) -> rusqlite::Result<(Connection, Arc<Limit>)> {
         let mode = match access {
             Access::Read => OpenFlags::SQLITE_OPEN_READ_ONLY,
             Access::Write => OpenFlags::SQLITE_OPEN_READ_WRITE,
         };
-        let mut conn = Connection::open_with_flags(&self.path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-        let limit = Arc::new(Limit(Mutex::new(by)));
-        let busy = Arc::clone(&limit);
-        conn.busy_handler(Some(move |tries| {
-            let left = busy.left();
-            let pause = Duration::from_millis(1_u64 << u32::try_from(tries).map_or(3, |n| n.min(3))).min(PAUSE_MAX);
-            std::thread::sleep(pause.min(left));
-            !left.is_zero()
-        }))?;
-        let steps = Arc::clone(&limit);
-        conn.progress_handler(STEPS, Some(move || steps.left().is_zero()))?;
-        conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
-        conn.execute_batch(sql::PRAGMAS)?;
-        Ok((conn, limit))
+        limited(Connection::open_with_flags(&self.path, mode | OpenFlags::SQLITE_OPEN_NO_MUTEX)?, by)
     }
+}
+
+/// Makes a connection give up at the deadline.
+fn limited(mut conn: Connection, by: Deadline) -> rusqlite::Result<(Connection, Arc<Limit>)> {
+    let limit = Arc::new(Limit(Mutex::new(by)));
+    let busy = Arc::clone(&limit);
+    conn.busy_handler(Some(move |tries| {
+        let left = busy.left();
+        let pause = Duration::from_millis(1_u64 << u32::try_from(tries).map_or(3, |n| n.min(3))).min(PAUSE_MAX);
+        std::thread::sleep(pause.min(left));
+        !left.is_zero()
+    }))?;
+    let steps = Arc::clone(&limit);
+    conn.progress_handler(STEPS, Some(move || steps.left().is_zero()))?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    conn.execute_batch(sql::PRAGMAS)?;
+    Ok((conn, limit))
 }
 
 /// The connection of one thread.

@@ -1,9 +1,11 @@
 //! Changing rows and making tables: a connection and a thread per call, one transaction each.
 
-use super::connection::{Access, File};
+use super::connection::{Access, File, Readers};
 use super::error::refuses_row;
-use super::session::Session;
+use super::rehearsal::SqliteRehearsal;
+use super::session::{Session, cell};
 use super::sql::{self, Find};
+use crate::written::{differs, otherwise};
 use async_trait::async_trait;
 use qmail_lookup_core::{
     Applied, Change, Deadline, EditCause, EditError, Editor, ErrorKind, LookupError, Numbering, Rehearsal, Table,
@@ -32,13 +34,17 @@ const NUMBERS: [&str; 3] = ["uid", "gid", "seq"];
 
 /// Changes one file.
 pub(super) struct SqliteEditor {
-    file: Arc<File>,
+    readers: Arc<Readers>,
 }
 
 impl SqliteEditor {
     /// Opens nothing yet.
-    pub(super) fn new(file: Arc<File>) -> Self {
-        Self { file }
+    pub(super) fn new(readers: Arc<Readers>) -> Self {
+        Self { readers }
+    }
+
+    fn file(&self) -> &Arc<File> {
+        self.readers.file()
     }
 
     /// Runs `edit` on a thread of its own; a caller that goes away does not stop it.
@@ -47,25 +53,25 @@ impl SqliteEditor {
         T: Send + 'static,
         F: FnOnce(&Arc<File>) -> Result<T, EditError> + Send + 'static,
     {
+        let file = self.file();
         if by.passed() {
-            return Err(nothing(self.file.timeout()));
+            return Err(nothing(file.timeout()));
         }
         let (reply, answer) = oneshot::channel();
-        let file = Arc::clone(&self.file);
+        let opens = Arc::clone(file);
         let thread = std::thread::Builder::new().name("sqlite-edit".to_owned());
-        let spawned = thread.spawn(move || drop(reply.send(edit(&file))));
-        spawned.map_err(|error| nothing(self.file.no_thread(error)))?;
+        let spawned = thread.spawn(move || drop(reply.send(edit(&opens))));
+        spawned.map_err(|error| nothing(file.no_thread(error)))?;
         match timeout_at((by.instant() + GRACE).into(), answer).await {
             Ok(Ok(done)) => done,
-            Ok(Err(_)) => Err(unknown(self.file.ended())),
-            Err(_) => Err(unknown(self.file.timeout())),
+            Ok(Err(_)) => Err(unknown(file.ended())),
+            Err(_) => Err(unknown(file.timeout())),
         }
     }
 }
 
-#[async_trait]
-impl Editor for SqliteEditor {
-    async fn apply(&self, changes: &[Change], by: Deadline) -> Result<(), EditError> {
+impl SqliteEditor {
+    async fn carry_out(&self, changes: &[Change], reads_back: bool, by: Deadline) -> Result<(), EditError> {
         if changes.is_empty() {
             return Ok(());
         }
@@ -74,7 +80,7 @@ impl Editor for SqliteEditor {
             let mut session = file.open(Access::Write, by).map_err(nothing)?;
             session.begin(sql::BEGIN_IMMEDIATE).map_err(nothing)?;
             for (place, change) in changes.iter().enumerate() {
-                apply(&session, change).map_err(|cause| {
+                apply(&session, change, reads_back).map_err(|cause| {
                     undo(&session);
                     EditError { applied: Applied::Nothing, change: Some(place), cause }
                 })?;
@@ -83,21 +89,42 @@ impl Editor for SqliteEditor {
         })
         .await
     }
+}
+
+#[async_trait]
+impl Editor for SqliteEditor {
+    async fn apply(&self, changes: &[Change], by: Deadline) -> Result<(), EditError> {
+        self.carry_out(changes, false, by).await
+    }
 
     async fn apply_and_read_back(&self, changes: &[Change], by: Deadline) -> Result<(), EditError> {
-        self.apply(changes, by).await
+        self.carry_out(changes, true, by).await
     }
 
-    async fn rows(&self, _table: Table, _key: &[u8], _by: Deadline) -> Result<Vec<TableRow>, LookupError> {
-        Ok(Vec::new())
+    async fn rows(&self, table: Table, key: &[u8], by: Deadline) -> Result<Vec<TableRow>, LookupError> {
+        let key = key.to_vec();
+        self.readers.ask(by, move |session| rows(session, table, &key)).await
     }
 
-    async fn numbering(&self, _by: Deadline) -> Result<Numbering, LookupError> {
-        Ok(Numbering::Free)
+    async fn numbering(&self, by: Deadline) -> Result<Numbering, LookupError> {
+        let look = |session: &mut Session| {
+            if session.shape(Table::Alias)?.column("seq").is_none() {
+                return Ok(Numbering::None);
+            }
+            let unique = session.conn().query_row(sql::SEQ_IS_UNIQUE, [], |row| row.get(0));
+            let unique = unique.map_err(|error| session.file().sqlite(error))?;
+            Ok(if unique { Numbering::Unique } else { Numbering::Free })
+        };
+        self.readers.ask(by, look).await
     }
 
-    async fn rehearse(&self, _: TableOptions, _: Deadline) -> Result<Option<Box<dyn Rehearsal>>, LookupError> {
-        Ok(None)
+    async fn rehearse(&self, options: TableOptions, by: Deadline) -> Result<Option<Box<dyn Rehearsal>>, LookupError> {
+        let begun = self.run(by, move |file| SqliteRehearsal::begin(file, options, by).map_err(nothing)).await;
+        match begun {
+            Ok(rehearsal) => Ok(rehearsal.map(|rehearsal| -> Box<dyn Rehearsal> { Box::new(rehearsal) })),
+            Err(EditError { cause: EditCause::Store(error), .. }) => Err(error),
+            Err(_) => Err(self.file().ended()),
+        }
     }
 
     async fn create_tables(
@@ -176,21 +203,65 @@ fn commit(session: &Session) -> Result<(), EditError> {
     Err(if undone { nothing(error) } else { unknown(error) })
 }
 
-fn apply(session: &Session, change: &Change) -> Result<(), EditCause> {
-    match change {
-        Change::Insert(row) => insert(session, row),
+fn apply(session: &Session, change: &Change, reads_back: bool) -> Result<(), EditCause> {
+    let (number, row) = match change {
+        Change::Insert(row) => (insert(session, row)?, row),
         Change::Replace { old, new } if old.table() == new.table() => {
             let number = find(session, old)?;
-            update(session, number, new)
+            update(session, number, new)?;
+            (number, new)
         }
         Change::Replace { .. } => {
-            Err(EditCause::RowRefused("the old and the new row are of different tables".to_owned()))
+            return Err(EditCause::RowRefused("the old and the new row are of different tables".to_owned()));
         }
         Change::Delete(row) => {
             let number = find(session, row)?;
-            execute(session, &sql::delete(row.table()), |statement| statement.raw_bind_parameter(1, number))
+            return delete(session, row.table(), number);
         }
+    };
+    let why = if reads_back { spoiled(session, number, row).map_err(EditCause::Store)? } else { None };
+    why.map_or(Ok(()), |why| Err(EditCause::RowRefused(why)))
+}
+
+/// Why row number `number` is not what was written, if it is not.
+pub(super) fn spoiled(session: &Session, number: i64, written: &TableRow) -> Result<Option<String>, LookupError> {
+    let table = written.table();
+    let text = sql::numbered(session.shape(table)?).map_err(|column| session.file().no_column(table, column))?;
+    let read = || {
+        let mut statement = session.conn().prepare_cached(&text)?;
+        let mut rows = statement.query([number])?;
+        rows.next()?.map(|found| row(table, found)).transpose()
+    };
+    Ok(match read().map_err(|error| session.file().sqlite(error))? {
+        Some(read) => differs(written, &read).map(|column| otherwise(Some(column))),
+        None => Some(otherwise(None)),
+    })
+}
+
+fn row(table: Table, row: &rusqlite::Row<'_>) -> rusqlite::Result<TableRow> {
+    let cells = (0..table.columns().len()).map(|place| cell(row, place)).collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(TableRow::from_cells(table, cells))
+}
+
+fn rows(session: &Session, table: Table, key: &[u8]) -> Result<Vec<TableRow>, LookupError> {
+    let file = session.file();
+    let texts = sql::of_key(session.shape(table)?).map_err(|column| file.no_column(table, column))?;
+    let mut found = Vec::new();
+    for text in texts {
+        let mut read = || {
+            let mut statement = session.conn().prepare_cached(&text)?;
+            statement.raw_bind_parameter(1, borrowed(ValueRef::Text(key)))?;
+            let mut rows = statement.raw_query();
+            while let Some(next) = rows.next()? {
+                found.push(row(table, next)?);
+            }
+            Ok(())
+        };
+        read().map_err(|error| file.sqlite(error))?;
     }
+    found.retain(|row| row.cells().first().copied().flatten().is_some_and(|cell| cell.eq_ignore_ascii_case(key)));
+    found.sort_by_cached_key(TableRow::order);
+    Ok(found)
 }
 
 /// A column and its cell.
@@ -219,10 +290,17 @@ fn named<'r>(session: &Session, row: &'r TableRow) -> Result<Vec<Named<'r>>, Edi
     Ok(named)
 }
 
-fn insert(session: &Session, row: &TableRow) -> Result<(), EditCause> {
+/// Adds a row; returns its number.
+pub(super) fn insert(session: &Session, row: &TableRow) -> Result<i64, EditCause> {
     let named = named(session, row)?;
     let columns: Vec<_> = named.iter().map(|(column, _)| *column).collect();
-    execute(session, &sql::insert(row.table(), &columns), |statement| bind(statement, &named).map(drop))
+    execute(session, &sql::insert(row.table(), &columns), |statement| bind(statement, &named).map(drop))?;
+    Ok(session.conn().last_insert_rowid())
+}
+
+/// Removes row number `number`.
+pub(super) fn delete(session: &Session, table: Table, number: i64) -> Result<(), EditCause> {
+    execute(session, &sql::delete(table), |statement| statement.raw_bind_parameter(1, number))
 }
 
 fn update(session: &Session, number: i64, row: &TableRow) -> Result<(), EditCause> {

@@ -8,6 +8,7 @@ mod connection;
 mod editor;
 mod error;
 mod facts;
+mod rehearsal;
 mod rows;
 mod session;
 mod settings;
@@ -59,10 +60,10 @@ impl SqliteStore {
         let readers = Arc::new(Readers::new(Arc::clone(&file), settings.threads));
         let credentials = Arc::clone(&readers) as Arc<dyn CredentialResolver>;
         Ok(Self {
-            readers,
             authenticator: CompareAuthenticator::new(credentials, Arc::clone(&context.rules)),
-            catalog: catalog::SqliteCatalog::new(Arc::clone(&file)),
-            editor: editor::SqliteEditor::new(file),
+            catalog: catalog::SqliteCatalog::new(file),
+            editor: editor::SqliteEditor::new(Arc::clone(&readers)),
+            readers,
         })
     }
 }

@@ -16,6 +16,18 @@ pub(super) const SCHEMA_VERSION: &str = "PRAGMA schema_version";
 pub(super) const ENCODING: &str = "PRAGMA encoding";
 /// Whether a table of that name is there.
 pub(super) const TABLE_EXISTS: &str = "SELECT EXISTS(SELECT 1 FROM `main`.`sqlite_schema` WHERE `type` IN ('table', 'view') AND `name` = ?1 COLLATE NOCASE)";
+/// Whether no two rows of table alias may have the same number: its primary key or an index says so.
+pub(super) const SEQ_IS_UNIQUE: &str = "SELECT (SELECT count(*) = 1 AND max(`name`) = 'seq' COLLATE NOCASE \
+     FROM pragma_table_xinfo('alias', 'main') WHERE `pk` > 0) \
+     OR EXISTS(SELECT 1 FROM pragma_index_list('alias', 'main') AS `i` WHERE `i`.`unique` = 1 AND `i`.`partial` = 0 \
+     AND (SELECT count(*) = 1 AND max(`c`.`name`) = 'seq' COLLATE NOCASE FROM pragma_index_info(`i`.`name`, 'main') AS `c`))";
+/// The statements that made table ?1 and its indexes, in order, with what each made.
+pub(super) const DEFINITION: &str = "SELECT `type`, `sql` FROM `main`.`sqlite_schema` \
+     WHERE `tbl_name` = ?1 COLLATE NOCASE AND `type` IN ('table', 'view', 'index') AND `sql` IS NOT NULL \
+     ORDER BY `type` = 'index', `rowid`";
+/// For a database that is thrown away; what a row refers to is not in it.
+pub(super) const REHEARSAL_PRAGMAS: &str =
+    "PRAGMA journal_mode = MEMORY; PRAGMA synchronous = OFF; PRAGMA temp_store = FILE; PRAGMA foreign_keys = OFF;";
 /// Read only, whatever is asked; no function of a foreign schema is trusted; a damaged page is an error.
 pub(super) const PRAGMAS: &str = "PRAGMA trusted_schema = OFF; PRAGMA cell_size_check = ON; PRAGMA cache_size = -8192;";
 
@@ -204,6 +216,31 @@ fn same(shape: &Shape, find: Find) -> Result<String, &'static str> {
 /// The name of a column that the table lacks and may not lack.
 pub(super) fn find(shape: &Shape, find: Find) -> Result<String, &'static str> {
     Ok(format!("SELECT `_rowid_` FROM `{}` WHERE {} LIMIT 1", shape.table, same(shape, find)?))
+}
+
+/// The cells of row number ?1.
+///
+/// # Errors
+/// The name of a column that the table lacks and may not lack.
+pub(super) fn numbered(shape: &Shape) -> Result<String, &'static str> {
+    Ok(format!("SELECT {} FROM `{}` WHERE `_rowid_` = ?1", cells(shape)?.join(","), shape.table))
+}
+
+/// The rows whose first key column equals ?1, case aside, and further ones. Keys that are stored as BLOB come after all
+/// text: so an index finds them too.
+///
+/// # Errors
+/// The name of a column that the table lacks and may not lack.
+pub(super) fn of_key(shape: &Shape) -> Result<Vec<String>, &'static str> {
+    let table = shape.table;
+    let name = table.columns().first().copied().unwrap_or_default();
+    let head = format!("SELECT {} FROM `{table}` WHERE", cells(shape)?.join(","));
+    let column = key(shape, name)?;
+    let mut texts = vec![format!("{head} {column} COLLATE NOCASE = ?1")];
+    if shape.column(name).is_some_and(Column::holds_text) {
+        texts.push(format!("{head} {column} COLLATE NOCASE >= X'' AND ?1 IS NOT NULL"));
+    }
+    Ok(texts)
 }
 
 /// Removes row number ?1.

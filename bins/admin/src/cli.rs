@@ -3,7 +3,7 @@
 mod editing;
 mod moving;
 
-pub(crate) use editing::{Alias, AliasVerb, Edit, Hash, Password, Rcpthost, RcpthostVerb, User, Virtual, VirtualVerb};
+pub(crate) use editing::{Alias, AliasVerb, Edit, Hash, MakeHome, Password, Rcpthost, RcpthostVerb, User, UserAdd, Virtual, VirtualVerb};
 pub(crate) use moving::{Compare, Export, Format, Import, Into, Migrate};
 
 use clap::{Args, Parser, Subcommand};
@@ -142,10 +142,7 @@ pub(crate) enum Verb {
     },
     /// Make a home as the user that it is for: what `user add --create-home` runs as a child
     #[command(hide = true)]
-    MakeHome {
-        /// Home directory
-        home: PathBuf,
-    },
+    MakeHome(MakeHome),
     /// Check a password, read from the first line of standard input
     #[command(after_help = "Example:\n  printf 'secret\\n' | qmail-lookup auth iain")]
     Auth {

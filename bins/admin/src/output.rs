@@ -3,7 +3,7 @@
 use crate::exit::Exit;
 use qmail_lookup_config::ConfigError;
 use qmail_lookup_core::LookupError;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::io::{self, Write};
 
 /// Trouble that ends a verb.
@@ -22,9 +22,19 @@ impl Failure {
         Self { exit: Exit::Temporary, kind: "temporary", place: String::new(), what: what.into(), help: None }
     }
 
+    /// No: it is not done, and trying again changes nothing.
+    pub(crate) fn refused(what: impl Into<String>) -> Self {
+        Self { exit: Exit::No, kind: "refused", place: String::new(), what: what.into(), help: None }
+    }
+
     /// Wrong usage.
     pub(crate) fn usage(what: impl Into<String>) -> Self {
         Self { exit: Exit::Usage, kind: "usage", place: String::new(), what: what.into(), help: None }
+    }
+
+    /// The same trouble, behind words on what was done before it.
+    pub(crate) fn after(self, words: &str) -> Self {
+        Self { what: format!("{words}: {}", self.what), ..self }
     }
 
     /// As one line, and for JSON.
@@ -72,13 +82,15 @@ impl From<io::Error> for Failure {
 /// Where a verb's result goes.
 pub(crate) struct Output {
     json: bool,
+    /// Further members of the JSON value.
+    more: Map<String, Value>,
     out: io::BufWriter<io::Stdout>,
     broken: bool,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json, out: io::BufWriter::new(io::stdout()), broken: false }
+        Self { json, more: Map::new(), out: io::BufWriter::new(io::stdout()), broken: false }
     }
 
     /// True if the result is to be one JSON value.
@@ -106,10 +118,27 @@ impl Output {
         self.broken |= self.out.flush().is_err();
     }
 
+    /// A further member of the JSON value, whichever it will be: of the result, or of the error that ends the verb.
+    pub(crate) fn add(&mut self, name: &str, value: Value) {
+        self.more.insert(name.to_owned(), value);
+    }
+
+    /// What was [added](Self::add), for who prints the JSON value himself.
+    pub(crate) fn added(&mut self) -> Map<String, Value> {
+        std::mem::take(&mut self.more)
+    }
+
+    fn value(&mut self, mut value: Value) {
+        if let Value::Object(members) = &mut value {
+            members.extend(self.added());
+        }
+        self.line(value.to_string());
+    }
+
     /// The result: `value` for scripts, else `text` for people.
     pub(crate) fn result(&mut self, value: &Value, text: impl FnOnce(&mut Self)) {
         if self.json {
-            self.line(value.to_string());
+            self.value(value.clone());
         } else {
             text(self);
         }
@@ -133,7 +162,7 @@ impl Output {
         let exit = outcome.unwrap_or_else(|failure| {
             self.complain(&failure.line());
             if self.json {
-                self.line(json!({ "result": "error", "error": failure.to_json() }).to_string());
+                self.value(json!({ "result": "error", "error": failure.to_json() }));
             }
             failure.exit
         });

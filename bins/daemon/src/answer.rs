@@ -4,7 +4,9 @@ use crate::daemon::{Daemon, GENERIC, NOT_ALLOWED, shown};
 use crate::metrics::Verdict;
 use crate::peer::Peer;
 use crate::question::Name;
+use crate::shadow::{self, Told};
 use crate::state::State;
+use crate::system::System;
 use crate::{deliver, postfix};
 use futures_util::FutureExt;
 use qmail_lookup_core::getpw::{Answer, Owner};
@@ -13,7 +15,7 @@ use qmail_lookup_core::rules::{
 };
 use qmail_lookup_core::settings::HomeTrouble;
 use qmail_lookup_core::wire::{self, socketmap};
-use qmail_lookup_core::{Deadline, ErrorKind, LookupError};
+use qmail_lookup_core::{Deadline, ErrorKind, Lookup, LookupError};
 use std::borrow::Cow;
 use std::panic::AssertUnwindSafe;
 use std::time::{Duration, Instant};
@@ -21,6 +23,21 @@ use tokio::sync::Semaphore;
 
 /// The stores answer or give up in time by themselves; this is for whatever does not. Unit: time after the deadline.
 const GRACE: Duration = Duration::from_millis(200);
+
+/// What answers are made from: the rules over a store, and this system.
+#[derive(Clone, Copy)]
+pub(crate) struct Ground<'a> {
+    pub(crate) system: &'a System,
+    pub(crate) state: &'a State,
+    pub(crate) lookup: &'a Lookup,
+}
+
+impl<'a> Ground<'a> {
+    /// Our own store.
+    pub(crate) fn of(daemon: &'a Daemon, state: &'a State) -> Self {
+        Self { system: &daemon.system, state, lookup: &state.lookup }
+    }
+}
 
 /// An answer, ready to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,6 +121,9 @@ pub(crate) async fn answer(
     };
     let verdict = said.verdict();
     daemon.metrics.question(name, verdict, begun.elapsed());
+    if name != Name::Skipped {
+        shadow::offer(daemon, shadow::Question::Lookup(name), key, || Told::said(name, &said));
+    }
     tracing::debug!(question = %shown(&content), verdict = verdict.as_str(), uid = peer.uid, "answered");
     said
 }
@@ -130,19 +150,13 @@ async fn allowed(
         Some(questions) => questions.acquire().await.ok(),
         None => None,
     };
-    let found = match name {
-        Name::Deliver => return deliver::answer(daemon, &state, peer, key, content, by).await,
+    let ground = Ground::of(daemon, &state);
+    let answered = match name {
+        Name::Deliver => return deliver::answer(daemon, &ground, peer, key, content, by).await,
         Name::Skipped => return skipped(daemon, key),
-        Name::Getpw => getpw(daemon, &state, key, by).await,
-        Name::Rcpthosts => rcpthosts(&state, key, by).await,
-        Name::Recipient => recipient(&state, key, by).await,
-        Name::Virtual => virtual_address(&state, key, by).await,
-        Name::Mailbox => mailbox(&state, key, by).await,
-        Name::VirtualMailbox | Name::VirtualAlias | Name::VirtualUid | Name::VirtualGid => {
-            for_postfix(daemon, &state, name, key, by).await
-        }
+        _ => found(&ground, name, key, by).await,
     };
-    match found {
+    match answered {
         Ok(said) => {
             daemon.overdue.answered(content);
             said
@@ -154,12 +168,28 @@ async fn allowed(
     }
 }
 
-type Found = Result<Said, LookupError>;
+pub(crate) type Found = Result<Said, LookupError>;
 
-async fn getpw(daemon: &Daemon, state: &State, local: &[u8], by: Deadline) -> Found {
-    let rules = &state.config.rules;
-    let owner = state.lookup.decide(Getpw { local: local.to_vec() }, by).await?;
-    let alias = match daemon.system.user(rules.alias_user.as_bytes(), by).await {
+/// Answers whoever may ask.
+pub(crate) async fn found(ground: &Ground<'_>, name: Name, key: &[u8], by: Deadline) -> Found {
+    match name {
+        Name::Getpw => getpw(ground, key, by).await,
+        Name::Rcpthosts => rcpthosts(ground, key, by).await,
+        Name::Recipient => recipient(ground, key, by).await,
+        Name::Virtual => virtual_address(ground, key, by).await,
+        Name::Mailbox => mailbox(ground, key, by).await,
+        Name::VirtualMailbox | Name::VirtualAlias | Name::VirtualUid | Name::VirtualGid => {
+            for_postfix(ground, name, key, by).await
+        }
+        // Who may hear of a delivery is known only where it is answered.
+        Name::Deliver | Name::Skipped => Ok(Said::Temp(NOT_ALLOWED.into())),
+    }
+}
+
+async fn getpw(ground: &Ground<'_>, local: &[u8], by: Deadline) -> Found {
+    let rules = &ground.state.config.rules;
+    let owner = ground.lookup.decide(Getpw { local: local.to_vec() }, by).await?;
+    let alias = match ground.system.user(rules.alias_user.as_bytes(), by).await {
         Ok(user) => user.map(|user| user.fields()),
         // A mailbox that is deferred whatever its home is like needs no alias user.
         Err(_) if matches!(owner, Owner::Mailbox { .. }) && defers(rules.home_missing, rules.home_mismatch) => None,
@@ -184,14 +214,14 @@ fn skipped(daemon: &Daemon, key: &[u8]) -> Said {
     Said::Ok(Vec::new())
 }
 
-async fn rcpthosts(state: &State, host: &[u8], by: Deadline) -> Found {
-    let found = state.lookup.decide(Accepted { host: host.to_vec() }, by).await?;
+async fn rcpthosts(ground: &Ground<'_>, host: &[u8], by: Deadline) -> Found {
+    let found = ground.lookup.decide(Accepted { host: host.to_vec() }, by).await?;
     Ok(Said::of(found.map(|key| key.as_bytes().to_vec())))
 }
 
-async fn recipient(state: &State, address: &[u8], by: Deadline) -> Found {
-    let control = state.control.read(by).await?;
-    let standing = state.lookup.decide(Recipient { address: address.to_vec(), control }, by).await?;
+async fn recipient(ground: &Ground<'_>, address: &[u8], by: Deadline) -> Found {
+    let control = ground.state.control.read(by).await?;
+    let standing = ground.lookup.decide(Recipient { address: address.to_vec(), control }, by).await?;
     Ok(match standing {
         // Words that mean nothing to Postfix' access tables, where OK would let mail be relayed.
         RecipientStanding::Possible => Said::Ok(b"possible".to_vec()),
@@ -200,8 +230,8 @@ async fn recipient(state: &State, address: &[u8], by: Deadline) -> Found {
     })
 }
 
-async fn virtual_address(state: &State, address: &[u8], by: Deadline) -> Found {
-    let found = state.lookup.decide(VirtualAddress { address: address.to_vec() }, by).await?;
+async fn virtual_address(ground: &Ground<'_>, address: &[u8], by: Deadline) -> Found {
+    let found = ground.lookup.decide(VirtualAddress { address: address.to_vec() }, by).await?;
     Ok(Said::of(found.map(|owner| {
         let mut text = owner.username.as_bytes().to_vec();
         if !owner.ext.is_empty() {
@@ -212,8 +242,8 @@ async fn virtual_address(state: &State, address: &[u8], by: Deadline) -> Found {
     })))
 }
 
-async fn mailbox(state: &State, name: &[u8], by: Deadline) -> Found {
-    let found = state.lookup.decide(OneMailbox { name: name.to_vec() }, by).await?;
+async fn mailbox(ground: &Ground<'_>, name: &[u8], by: Deadline) -> Found {
+    let found = ground.lookup.decide(OneMailbox { name: name.to_vec() }, by).await?;
     Ok(Said::of(found.map(|mailbox| {
         let mut text = format!("{}:{}:{}:", mailbox.username, mailbox.uid, mailbox.gid).into_bytes();
         text.extend_from_slice(&mailbox.home);
@@ -221,16 +251,16 @@ async fn mailbox(state: &State, name: &[u8], by: Deadline) -> Found {
     })))
 }
 
-async fn for_postfix(daemon: &Daemon, state: &State, name: Name, address: &[u8], by: Deadline) -> Found {
+async fn for_postfix(ground: &Ground<'_>, name: Name, address: &[u8], by: Deadline) -> Found {
     if !postfix::is_address(address) {
         return Ok(Said::NotFound);
     }
-    let control = state.control.read(by).await?;
-    let alias = daemon.system.user(state.config.rules.alias_user.as_bytes(), by).await?;
+    let control = ground.state.control.read(by).await?;
+    let alias = ground.system.user(ground.state.config.rules.alias_user.as_bytes(), by).await?;
     let alias_home = alias.map(|user| user.home.clone()).unwrap_or_default();
-    let outcome = state.lookup.decide(Explain { address: address.to_vec(), control, alias_home }, by).await?;
+    let outcome = ground.lookup.decide(Explain { address: address.to_vec(), control, alias_home }, by).await?;
     if let (Some(Route::Stock { local }), Some(Delivery::Rows { .. })) = (&outcome.route, &outcome.delivery)
-        && is_system_user(daemon, state, local, by).await?
+        && is_system_user(ground, local, by).await?
     {
         // The rows are the alias user's, and the stock program does not get as far as him.
         return Ok(Said::Temp(postfix::FILES.into()));
@@ -249,9 +279,9 @@ async fn for_postfix(daemon: &Daemon, state: &State, name: Name, address: &[u8],
 }
 
 /// True if the stock qmail-getpw may find a user of the system for `local`. It passes over those with uid 0.
-async fn is_system_user(daemon: &Daemon, state: &State, local: &[u8], by: Deadline) -> Result<bool, LookupError> {
-    for candidate in candidates(local, state.config.rules.break_chars.as_bytes()) {
-        if daemon.system.user(candidate.name.as_bytes(), by).await?.is_some_and(|user| user.uid != 0) {
+async fn is_system_user(ground: &Ground<'_>, local: &[u8], by: Deadline) -> Result<bool, LookupError> {
+    for candidate in candidates(local, ground.state.config.rules.break_chars.as_bytes()) {
+        if ground.system.user(candidate.name.as_bytes(), by).await?.is_some_and(|user| user.uid != 0) {
             return Ok(true);
         }
     }

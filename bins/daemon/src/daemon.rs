@@ -6,6 +6,7 @@ use crate::metrics::Metrics;
 use crate::overdue::Overdue;
 use crate::peer::Peer;
 use crate::quiet::Quiet;
+use crate::shadow::Line;
 use crate::state::State;
 use crate::system::System;
 use arc_swap::ArcSwap;
@@ -30,6 +31,8 @@ pub(crate) struct Daemon {
     pub(crate) metrics: Metrics,
     pub(crate) overdue: Overdue,
     pub(crate) quiet: Quiet,
+    /// To the second store.
+    pub(crate) shadow: Line,
     /// Cancelled once: no new questions.
     pub(crate) stop: CancellationToken,
     /// Connections.
@@ -93,6 +96,7 @@ pub(crate) mod tests {
             metrics: Metrics::default(),
             overdue: Overdue::default(),
             quiet: Quiet::default(),
+            shadow: Line::default(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         }

@@ -3,10 +3,9 @@
 //! Who is not root gets one and the same reply if he may not ask and if there is no answer, so that no instructions of
 //! others can be learnt. Whether an address exists can be: that is no secret to whoever can send mail.
 
-use crate::answer::Said;
+use crate::answer::{Found, Ground, Said};
 use crate::daemon::{Daemon, GENERIC, shown};
 use crate::peer::{Peer, may_deliver};
-use crate::state::State;
 use crate::system::SystemUser;
 use qmail_lookup_config::Right;
 use qmail_lookup_core::rules::{Deliver, Delivered, Delivery, OneMailbox, OwnerFlags};
@@ -17,7 +16,7 @@ use std::sync::Arc;
 
 pub(crate) async fn answer(
     daemon: &Daemon,
-    state: &State,
+    ground: &Ground<'_>,
     peer: Peer,
     key: &[u8],
     content: &[u8],
@@ -27,13 +26,14 @@ pub(crate) async fn answer(
         Ok(asked) => asked,
         Err(malformed) => return Said::Perm(malformed.0.into()),
     };
-    let asking = Asking { daemon, state, user: &asked.user, by };
+    let state = ground.state;
+    let asking = Asking { ground, user: &asked.user, by };
     let error = match asking.decide(asked.clone()).await {
         Ok((delivered, system)) => {
             let is_his = may_deliver(peer.uid, delivered.mailbox.as_ref(), asking.is_alias_user(), system.as_deref());
             let may_hear = || asking.is_nobodys(&delivered, &system) && state.policy.may(peer.uid, Right::DeliverFiles);
             if !is_his && !may_hear() {
-                return asking.refuse(peer);
+                return refuse(daemon, peer);
             }
             let data = wire::deliver::encode(&delivered.delivery);
             if data.len() + 3 <= wire::deliver::ANSWER_MAX {
@@ -56,15 +56,26 @@ pub(crate) async fn answer(
     match asking.may_hear(peer).await {
         Ok(true) if daemon.quiet.may_say(&format!("uid {} runs into {sort}", peer.uid)).is_none() => {}
         Ok(true) => daemon.trouble(state, content, &error),
-        Ok(false) => return asking.refuse(peer),
+        Ok(false) => return refuse(daemon, peer),
         Err(unreachable) => daemon.trouble(state, content, &unreachable),
     }
     Said::Temp(GENERIC.into())
 }
 
+/// The answer for whoever may hear it: for root, or for nobody.
+pub(crate) async fn found(ground: &Ground<'_>, key: &[u8], by: Deadline) -> Found {
+    let Ok(asked) = wire::deliver::decode_question(key) else { return Ok(Said::Perm("not a question".into())) };
+    let (delivered, _) = Asking { ground, user: &asked.user, by }.decide(asked.clone()).await?;
+    Ok(Said::Delivery(wire::deliver::encode(&delivered.delivery)))
+}
+
+fn refuse(daemon: &Daemon, peer: Peer) -> Said {
+    daemon.refuse(peer, "deliver");
+    Said::Temp(GENERIC.into())
+}
+
 struct Asking<'a> {
-    daemon: &'a Daemon,
-    state: &'a State,
+    ground: &'a Ground<'a>,
     user: &'a [u8],
     by: Deadline,
 }
@@ -73,7 +84,7 @@ type System = Option<Arc<SystemUser>>;
 
 impl Asking<'_> {
     fn is_alias_user(&self) -> bool {
-        self.user.eq_ignore_ascii_case(self.state.config.rules.alias_user.as_bytes())
+        self.user.eq_ignore_ascii_case(self.ground.state.config.rules.alias_user.as_bytes())
     }
 
     /// True if the user is one of users/assign only, whose mail has nothing to do with any row.
@@ -82,21 +93,16 @@ impl Asking<'_> {
         !self.is_alias_user() && delivered.mailbox.is_none() && system.is_none() && by_files
     }
 
-    fn refuse(&self, peer: Peer) -> Said {
-        self.daemon.refuse(peer, "deliver");
-        Said::Temp(GENERIC.into())
-    }
-
     async fn system(&self) -> Result<System, LookupError> {
-        self.daemon.system.user(self.user, self.by).await
+        self.ground.system.user(self.user, self.by).await
     }
 
     /// The delivery, and the user's record in the system where it counts: a mailbox does not depend on what the system
     /// knows.
     async fn decide(&self, mut asked: Deliver) -> Result<(Delivered, System), LookupError> {
-        let lookup = &self.state.lookup;
+        let lookup = self.ground.lookup;
         if Encoded::decode(&asked.local).is_some() {
-            asked.is_local = self.state.control.read(self.by).await?.is_local(&asked.domain);
+            asked.is_local = self.ground.state.control.read(self.by).await?.is_local(&asked.domain);
         }
         let home = |system: &System| system.as_ref().map(|user| user.home.clone());
         if self.is_alias_user() {
@@ -104,7 +110,7 @@ impl Asking<'_> {
             asked.system_home = home(&system);
             return Ok((lookup.decide(asked, self.by).await?, system));
         }
-        if self.state.config.rules.alias_paths == AliasPaths::Home {
+        if self.ground.state.config.rules.alias_paths == AliasPaths::Home {
             // Paths of a system user are judged by its home, so whether there is a mailbox has to be known before.
             let mailbox = self.mailbox().await?;
             let system = if mailbox.is_none() { self.system().await? } else { None };
@@ -117,7 +123,7 @@ impl Asking<'_> {
     }
 
     async fn mailbox(&self) -> Result<Option<Mailbox>, LookupError> {
-        self.state.lookup.decide(OneMailbox { name: self.user.to_vec() }, self.by).await
+        self.ground.lookup.decide(OneMailbox { name: self.user.to_vec() }, self.by).await
     }
 
     /// As [`may_deliver`], by the uids as they are stored, whatever else is wrong with the rows. An error is about the
@@ -125,7 +131,7 @@ impl Asking<'_> {
     async fn may_hear(&self, peer: Peer) -> Result<bool, LookupError> {
         let mut rows = Vec::new();
         if let Some(name) = Username::new(self.user) {
-            rows = self.state.lookup.mailbox.mailboxes(std::slice::from_ref(&name), self.by).await?;
+            rows = self.ground.lookup.mailbox.mailboxes(std::slice::from_ref(&name), self.by).await?;
             rows.retain(|row| row.username.as_deref().and_then(Username::new).is_some_and(|found| found == name));
         }
         let uid = peer.uid.to_string();
@@ -144,6 +150,7 @@ mod tests {
     use super::*;
     use crate::auth::testing;
     use crate::daemon::tests::{daemon, run};
+    use crate::state::State;
     use arc_swap::ArcSwap;
     use qmail_lookup_backends::registry::Registry;
     use qmail_lookup_config::Sources;
@@ -163,7 +170,7 @@ mod tests {
         });
         let content = [b"deliver ", &key[..]].concat();
         let by = Deadline::after(Duration::from_secs(20));
-        answer(daemon, &state, Peer { uid, gid: uid, pid: 1 }, &key, &content, by).await
+        answer(daemon, &Ground::of(daemon, &state), Peer { uid, gid: uid, pid: 1 }, &key, &content, by).await
     }
 
     fn over(lookup: Lookup) -> Daemon {

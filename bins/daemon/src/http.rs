@@ -149,6 +149,8 @@ fn metrics(daemon: &Daemon) -> String {
             "1 if a store has lost so many rows that it is not believed",
             state.serving.distrusted().into(),
         ),
+        ("shadow_unusable", "1 if there is a second store that cannot be used", state.shadow.unusable.is_some().into()),
+        ("shadow_waiting", "Questions that the second store is asked or will be", count(state.shadow.waiting())),
         ("cache_hits", "Questions to stores answered from the cache since the configuration was read", cache.hits),
         ("cache_misses", "Questions to stores not answered from the cache since then", cache.misses),
         ("store_questions", "Questions that reached the stores since then", statements.questions),

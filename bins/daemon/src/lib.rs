@@ -11,6 +11,7 @@
 //! | logins | `auth`, `cvm`, `serve_auth` |
 //! | system users | `system` |
 //! | what is told: metrics, health, alarms | `metrics`, `http`, `overdue`, `quiet` |
+//! | a second store, asked after each answer | `shadow` |
 //! | all unsafe | `sys` |
 
 mod accept;
@@ -39,6 +40,7 @@ mod quiet;
 mod reload;
 mod run;
 mod serve_auth;
+mod shadow;
 mod state;
 mod sys;
 mod system;

@@ -1,6 +1,7 @@
 //! Numbers about the daemon, for Prometheus. None of them names a user, a key or a server.
 
 use crate::question::Name;
+use crate::shadow;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -78,6 +79,7 @@ pub(crate) struct Metrics {
     cut: Family<Why, Counter>,
     errors: Family<Why, Counter>,
     reloads: Family<Why, Counter>,
+    shadow: Family<Asked, Counter>,
     /// Mailboxes that qmail-getpw passed over.
     pub(crate) skipped: Counter,
     /// Questions that were not allowed.
@@ -110,6 +112,7 @@ impl Default for Metrics {
             cut: Family::default(),
             errors: Family::default(),
             reloads: Family::default(),
+            shadow: Family::default(),
             skipped: Counter::default(),
             refused: Counter::default(),
             alarms: Counter::default(),
@@ -122,7 +125,7 @@ impl Default for Metrics {
 
 impl Metrics {
     fn register(&mut self) {
-        let Self { registry, asked, seconds, connections, turned_away, cut, errors, reloads, .. } = self;
+        let Self { registry, asked, seconds, connections, turned_away, cut, errors, reloads, shadow, .. } = self;
         registry.register("questions", "Questions by how they ended", asked.clone());
         registry.register("question_seconds", "Time from a whole question to its answer", seconds.clone());
         registry.register("connections", "Open connections", connections.clone());
@@ -130,6 +133,7 @@ impl Metrics {
         registry.register("connections_cut", "Connections that were ended for being slow or wrong", cut.clone());
         registry.register("errors", "Questions without an answer, by kind of trouble", errors.clone());
         registry.register("reloads", "Configurations read again", reloads.clone());
+        registry.register("shadow_answers", "Answers compared with those of a second store", shadow.clone());
         let Self { skipped, refused, alarms, panics, .. } = self;
         registry.register("skipped_mailboxes", "Mailboxes passed over for trouble with their home", skipped.clone());
         registry.register("questions_not_allowed", "Questions of somebody who may not ask them", refused.clone());
@@ -177,6 +181,11 @@ impl Metrics {
 
     pub(crate) fn error(&self, kind: ErrorKind) {
         self.errors.get_or_create(&Why { why: kind.as_str() }).inc();
+    }
+
+    /// A question was put to the second store, or was not; `question` is one of a few names.
+    pub(crate) fn shadow(&self, question: &'static str, verdict: shadow::Verdict) {
+        self.shadow.get_or_create(&Asked { question, verdict: verdict.as_str() }).inc();
     }
 
     pub(crate) fn reload(&self, done: bool) {

@@ -1,18 +1,26 @@
-//! The same text at most once a second in the log, with the number of those left out.
+//! The same text at most once a second, or another time, in the log, with the number of those left out.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long a text stays quiet after it was logged.
+/// How long a text stays quiet after it was logged, unless somebody wants otherwise.
 const PERIOD: Duration = Duration::from_secs(1);
 
 /// Texts remembered at the same time.
 const TEXTS: usize = 256;
 
 /// See the module.
-#[derive(Default)]
-pub(crate) struct Quiet(Mutex<HashMap<String, Said>>);
+pub(crate) struct Quiet {
+    texts: Mutex<HashMap<String, Said>>,
+    period: Duration,
+}
+
+impl Default for Quiet {
+    fn default() -> Self {
+        Self::every(PERIOD)
+    }
+}
 
 struct Said {
     last: Instant,
@@ -20,15 +28,20 @@ struct Said {
 }
 
 impl Quiet {
+    /// Each text stays quiet for `period` after it was logged.
+    pub(crate) fn every(period: Duration) -> Self {
+        Self { texts: Mutex::default(), period }
+    }
+
     /// `Some(how many were left out since)` if `text` is to be logged now.
     pub(crate) fn may_say(&self, text: &str) -> Option<u64> {
         self.at(text, Instant::now())
     }
 
     fn at(&self, text: &str, now: Instant) -> Option<u64> {
-        let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut said = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = said.get_mut(text) {
-            if now.saturating_duration_since(known.last) < PERIOD {
+            if now.saturating_duration_since(known.last) < self.period {
                 known.suppressed += 1;
                 return None;
             }
@@ -36,10 +49,10 @@ impl Quiet {
             return Some(std::mem::take(&mut known.suppressed));
         }
         if said.len() >= TEXTS {
-            said.retain(|_, known| now.saturating_duration_since(known.last) < PERIOD);
+            said.retain(|_, known| now.saturating_duration_since(known.last) < self.period);
         }
         if said.len() >= TEXTS {
-            // More different texts a second than anybody reads.
+            // More different texts than anybody reads.
             return None;
         }
         said.insert(text.to_owned(), Said { last: now, suppressed: 0 });
@@ -68,6 +81,6 @@ mod tests {
         let said = (0..2 * TEXTS).filter(|n| quiet.at(&n.to_string(), start).is_some()).count();
         assert_eq!(said, TEXTS);
         assert_eq!(quiet.at("later", start + PERIOD), Some(0));
-        assert_eq!(quiet.0.lock().unwrap().len(), 1);
+        assert_eq!(quiet.texts.lock().unwrap().len(), 1);
     }
 }

@@ -40,6 +40,7 @@ impl Reload {
         self.level.set(new.config.daemon.log_level);
         daemon.system.forget(new.config.rules.alias_user.as_bytes());
         daemon.state.store(Arc::new(new));
+        old.shadow.end();
         daemon.metrics.reload(true);
         tracing::info!("the configuration was read again");
     }
@@ -72,7 +73,7 @@ fn needs_restart(old: &DaemonSettings, new: &DaemonSettings) -> Vec<&'static str
 
 /// Logs what is unwise about a configuration that is used from now on.
 pub(crate) fn tell(state: &State) {
-    for warning in &state.config.warnings {
+    for warning in state.config.warnings.iter().chain(&state.shadow.warnings) {
         let Warning { level, .. } = warning;
         match level {
             config::Level::Alarm | config::Level::Unwise => tracing::warn!("{warning}"),
@@ -84,6 +85,11 @@ pub(crate) fn tell(state: &State) {
     }
     for line in state.config.describe() {
         tracing::info!("{line}");
+    }
+    if let Some(why) = &state.shadow.unusable {
+        tracing::warn!("no second store is asked; mail does not need it: {why}");
+    } else if let Some(file) = &state.config.shadow.config {
+        tracing::info!("shadow: the stores of {}", file.display());
     }
 }
 

@@ -11,7 +11,7 @@ use crate::listen::{SocketFile, bind, doubt};
 use crate::reload::{Reload, limits, tell};
 use crate::state::State;
 use crate::system::System;
-use crate::{http, lock, log, sys};
+use crate::{http, lock, log, shadow, sys};
 use arc_swap::ArcSwap;
 use nix::sys::stat::{Mode, umask};
 use qmail_lookup_backends::registry::Registry;
@@ -69,7 +69,9 @@ fn complain(failure: &Failure) -> Exit {
 
 fn check(state: &State) -> Exit {
     let warnings = state.config.warnings.iter().map(ToString::to_string);
-    for line in warnings.chain(state.policy.unresolved.iter().cloned()).chain(state.config.describe()) {
+    let shadow = state.shadow.warnings.iter().map(ToString::to_string);
+    let shadow = shadow.chain(state.shadow.unusable.iter().map(|why| format!("no second store is asked: {why}")));
+    for line in warnings.chain(shadow).chain(state.policy.unresolved.iter().cloned()).chain(state.config.describe()) {
         log::complain(&line);
     }
     log::complain("the configuration can be used");
@@ -112,10 +114,12 @@ async fn serve(state: State, reload: Reload) -> Result<(), Failure> {
         metrics: Default::default(),
         overdue: Default::default(),
         quiet: Default::default(),
+        shadow: Default::default(),
         stop: Default::default(),
         tasks: Default::default(),
     });
     let files = sockets.serve(&daemon)?;
+    shadow::start(&daemon);
     tokio::spawn(reload_at(hup, Arc::new(reload), Arc::clone(&daemon)));
     notify(&[NotifyState::Ready]);
     tracing::info!("ready");

@@ -6,6 +6,7 @@ use crate::daemon::{Daemon, GENERIC, NOT_ALLOWED};
 use crate::frame::{self, FRAME, write_all};
 use crate::metrics::Cut;
 use crate::peer::Peer;
+use crate::shadow::{self, Told};
 use crate::state::State;
 use qmail_lookup_config::Right;
 use qmail_lookup_core::wire::auth::{Question, Reply};
@@ -99,9 +100,15 @@ async fn answer(
                 remote: remote.to_vec(),
             };
             daemon.gate.make_room(daemon.bounds.logins());
-            auth::login(&daemon.gate, &state.lookup, settings, attempt, by).await
+            let reply = auth::login(&daemon.gate, &state.lookup, settings, attempt, by).await;
+            shadow::offer(daemon, shadow::Question::Login, login, || Told::login(&reply));
+            reply
         }
-        Question::Userdb { login } => auth::userdb(&state.lookup, settings, login, by).await,
+        Question::Userdb { login } => {
+            let reply = auth::userdb(&state.lookup, settings, login, by).await;
+            shadow::offer(daemon, shadow::Question::Userdb, login, || Told::userdb(&reply));
+            reply
+        }
         Question::Flush => Reply::Done(flush(state, peer).into()),
         Question::Trust => Reply::Done(trust(state, peer).into()),
     };

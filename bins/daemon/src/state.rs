@@ -3,6 +3,7 @@
 use crate::control_files::ControlFiles;
 use crate::exit::Failure;
 use crate::peer::Policy;
+use crate::shadow::Opened;
 use crate::system::own_uid;
 use qmail_lookup_backends::registry::Registry;
 use qmail_lookup_config::{Config, ConfigError, Serving, Sources, load};
@@ -18,6 +19,7 @@ pub(crate) struct State {
     pub(crate) serving: Serving,
     pub(crate) policy: Policy,
     pub(crate) control: ControlFiles,
+    pub(crate) shadow: Opened,
     /// How long qmail-send keeps trying.
     pub(crate) queue_lifetime: Duration,
 }
@@ -81,8 +83,9 @@ impl State {
         let lookup = serving.stores.lookup(&config.rules);
         let policy = Policy::of(&config.daemon).map_err(Unusable::System)?;
         let control = ControlFiles::new(config.qmail.clone(), before.map(|before| &before.control));
+        let shadow = Opened::of(&config, registry);
         let queue_lifetime = qmail_lookup_config::control::queue_lifetime(&config.qmail);
-        Ok(Self { config, lookup, serving, policy, control, queue_lifetime })
+        Ok(Self { config, lookup, serving, policy, control, shadow, queue_lifetime })
     }
 }
 

@@ -1,4 +1,20 @@
-//! Are two answers the same, and if not, in which fields do they differ?
+//! Are two answers the same, and if not, in which fields do they differ? And which questions tell two stores apart?
+//!
+//! | what | room |
+//! |---|---|
+//! | the answers of the rules as fields | `answers` |
+//! | questions, and which ones a row leads to | `keys` |
+//! | recipients of a log of qmail-send | `log` |
+
+mod answers;
+mod keys;
+mod log;
+
+#[cfg(test)]
+mod tests;
+
+pub use keys::{Key, Kind, UNKNOWN, UNKNOWN_HOST, always, of_row};
+pub use log::of_log_line;
 
 /// An answer as named fields, in a fixed order; a field that the answer does not have is missing. What two stores answer
 /// is the same exactly if the fields are.
@@ -8,6 +24,11 @@ pub type Fields = Vec<(&'static str, Vec<u8>)>;
 pub trait Compared {
     /// See [`Fields`].
     fn fields(&self) -> Fields;
+
+    /// True if the store knows nothing of what was asked.
+    fn is_absent(&self) -> bool {
+        self.fields().is_empty()
+    }
 }
 
 /// The names of the fields that differ, in order; empty if the answers are the same.
@@ -19,4 +40,50 @@ pub fn differing(left: &Fields, right: &Fields) -> Vec<&'static str> {
     let mut seen = std::collections::BTreeSet::new();
     names.retain(|name| seen.insert(*name) && value(left, name) != value(right, name));
     names
+}
+
+/// What one side has said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Its answer.
+    pub fields: Fields,
+    /// See [`Compared::is_absent`].
+    pub is_absent: bool,
+}
+
+impl Seen {
+    /// Of an answer.
+    pub fn of(answer: &impl Compared) -> Self {
+        Self { fields: answer.fields(), is_absent: answer.is_absent() }
+    }
+}
+
+/// What comes out of one question to both sides.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Both have said the same.
+    Same,
+    /// They differ in these fields.
+    Differs(Vec<&'static str>),
+    /// The right side knows nothing of it.
+    OnlyLeft,
+    /// The left side knows nothing of it.
+    OnlyRight,
+    /// A side could not be asked: nothing is known.
+    NotAsked,
+}
+
+impl Verdict {
+    /// Of what both sides have said; `None` is a side that could not be asked.
+    #[must_use]
+    pub fn of(left: Option<&Seen>, right: Option<&Seen>) -> Self {
+        let (Some(left), Some(right)) = (left, right) else { return Self::NotAsked };
+        let names = differing(&left.fields, &right.fields);
+        match (left.is_absent, right.is_absent) {
+            _ if names.is_empty() => Self::Same,
+            (false, true) => Self::OnlyLeft,
+            (true, false) => Self::OnlyRight,
+            (true, true) | (false, false) => Self::Differs(names),
+        }
+    }
 }

@@ -9,9 +9,10 @@
 //! | none | `$id$`, `*` and 40 hex digits, `{SCHEME}`; all else is refused | `shape.rs` |
 //!
 //! A value is first read: its form, its length, its cost. Only then is anything hashed. New hashes are made in
-//! `rehash.rs` only.
+//! `rehash.rs` and `argon2_new.rs` only.
 
 mod argon2;
+pub mod argon2_new;
 mod crypt;
 mod crypt_cost;
 mod family;

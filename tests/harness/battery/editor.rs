@@ -215,7 +215,7 @@ fn is_gone(c: &Ctx<'_>, change: Change) -> Outcome {
     equal("applied", error.applied, Applied::Nothing)
 }
 
-fn is_refused(c: &Ctx<'_>, change: Change) -> Outcome {
+pub(super) fn is_refused(c: &Ctx<'_>, change: Change) -> Outcome {
     let error = must_fail("a row that does not fit", try_apply(c, &[change])?)?;
     ensure(matches!(error.cause, EditCause::RowRefused(_)), format!("{error:?}"))?;
     equal("applied", error.applied, Applied::Nothing)
@@ -271,7 +271,7 @@ pub(super) fn one_of_each(c: &Ctx<'_>, key: &str) -> Vec<TableRow> {
     rows
 }
 
-fn mailbox(c: &Ctx<'_>, name: &str, uid: &str, home: Cell, password: Cell) -> TableRow {
+pub(super) fn mailbox(c: &Ctx<'_>, name: &str, uid: &str, home: Cell, password: Cell) -> TableRow {
     let login = |word| if c.shape.login_columns { text(word) } else { None };
     TableRow::from_cells(
         Table::Mailbox,

@@ -9,6 +9,7 @@ mod hostile;
 mod mailbox;
 mod rcpthosts;
 mod stamp;
+mod trial;
 mod virtuals;
 
 use crate::check::Outcome;
@@ -82,6 +83,7 @@ pub fn cases() -> Vec<Case> {
         catalog::cases,
         editor::cases,
         stamp::cases,
+        trial::cases,
     ];
     areas.iter().flat_map(|area| area()).collect()
 }

@@ -124,7 +124,8 @@ impl MariaDb {
         server.run()?;
         let quoted = PASSWORD.replace('\\', "\\\\").replace('\'', "''");
         server.sql(&format!("CREATE USER '{USER}'@'localhost' IDENTIFIED BY '{quoted}'"))?;
-        server.sql(&format!("GRANT SELECT, INSERT, UPDATE, DELETE, CREATE ON *.* TO '{USER}'@'localhost'"))?;
+        let privileges = "SELECT, INSERT, UPDATE, DELETE, CREATE, CREATE TEMPORARY TABLES";
+        server.sql(&format!("GRANT {privileges} ON *.* TO '{USER}'@'localhost'"))?;
         Ok(server)
     }
 

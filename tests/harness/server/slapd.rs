@@ -21,7 +21,7 @@ pub const USER: &str = "cn=qmail,dc=test";
 /// Its password, and that of the [`LIMITED`] ones.
 pub const PASSWORD: &str = super::mariadb::PASSWORD;
 /// Accounts that may do less: see [`Slapd::start`] for what.
-pub const LIMITED: [&str; 7] = ["blind", "homeless", "few", "reader", "stranger", "unsearching", "unreading"];
+pub const LIMITED: [&str; 8] = ["blind", "homeless", "few", "reader", "stranger", "unsearching", "unreading", "writer"];
 
 const ROOT: &str = "cn=root,dc=test";
 const POLICY: &str = "cn=policy,dc=test";
@@ -107,7 +107,7 @@ pub fn has_stamps() -> bool {
 impl Slapd {
     /// Starts a fresh server that holds nothing but the accounts [`USER`] and [`LIMITED`]: `blind` sees no mailbox,
     /// `homeless` sees no home, `few` gets at most five entries, `reader` sees all but
-    /// passwords and writes nothing, `stranger` sees nothing at all. With our schema, `unsearching` may not even search by
+    /// passwords and writes nothing, `writer` does the same but writes everything, `stranger` sees nothing at all. With our schema, `unsearching` may not even search by
     /// extension, virtual user and suspended, and `unreading` may search by them and not read them.
     ///
     /// # Errors
@@ -347,12 +347,13 @@ limits dn.exact=\"cn=few,{SUFFIX}\" size=5
 limits dn.exact=\"cn=blind,{SUFFIX}\" size=unlimited
 limits dn.exact=\"cn=homeless,{SUFFIX}\" size=unlimited
 limits dn.exact=\"cn=reader,{SUFFIX}\" size=unlimited
+limits dn.exact=\"cn=writer,{SUFFIX}\" size=unlimited
 index objectClass eq
 {indexes}access to * by dn.exact=\"{USER}\" manage by dn.exact=\"cn=stranger,{SUFFIX}\" auth by * break
-access to attrs=userPassword by anonymous auth by * none
+access to attrs=userPassword by dn.exact=\"cn=writer,{SUFFIX}\" =w by anonymous auth by * none
 access to dn.regex=\"^[^,]+,ou=mailbox,\" by dn.exact=\"cn=blind,{SUFFIX}\" none by * break
 {ours}access to attrs={home} by dn.exact=\"cn=homeless,{SUFFIX}\" none by * break
-access to * by users read by anonymous auth
+access to * by dn.exact=\"cn=writer,{SUFFIX}\" write by users read by anonymous auth
 {policies}{counting}",
         ca = tls.ca.display(),
         ours = if schema == Schema::Native {

@@ -2,6 +2,7 @@
 
 mod schema;
 mod tls;
+mod written;
 
 use super::proxied::{Proxied, answer_cut, cut_once, drips, stalls};
 use super::{answers, fails, knows_nothing, questions, recovers, right_or_nothing, rows, trial};
@@ -53,6 +54,7 @@ pub(super) fn trials() -> Vec<Trial> {
     ];
     trials.extend(schema::trials());
     trials.extend(tls::trials());
+    trials.extend(written::trials());
     trials
 }
 

@@ -18,11 +18,11 @@ pub(crate) struct Edit {
 /// How a password is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Hash {
-    /// The strongest that the table's columns hold: yescrypt, argon2, sha512
+    /// The strongest of crypt(3) that this system makes and the table's columns hold: yescrypt, else sha512
     Auto,
     /// crypt(3) $y$
     Yescrypt,
-    /// argon2id
+    /// argon2id, which programs that know crypt(3) only cannot verify
     Argon2,
     /// crypt(3) $6$
     Sha512,
@@ -39,35 +39,42 @@ pub(crate) struct Password {
     pub(crate) hash: Hash,
 }
 
+/// See [`User::Add`].
+#[derive(Debug, Args)]
+pub(crate) struct UserAdd {
+    /// Name
+    pub(crate) name: OsString,
+    /// Numeric user id of its mail
+    #[arg(long)]
+    pub(crate) uid: u32,
+    /// Numeric group id of its mail
+    #[arg(long)]
+    pub(crate) gid: u32,
+    /// Home directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) home: PathBuf,
+    /// Nobody can log in
+    #[arg(long, conflicts_with_all = ["password_stdin", "hash"])]
+    pub(crate) no_password: bool,
+    #[command(flatten)]
+    pub(crate) password: Password,
+    /// Make the home and a Maildir in it, unless they are there
+    #[arg(long)]
+    pub(crate) create_home: bool,
+    /// Add the instruction that delivers into ./Maildir/
+    #[arg(long)]
+    pub(crate) maildir: bool,
+    #[command(flatten)]
+    pub(crate) edit: Edit,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum User {
     /// Add a mailbox
-    Add {
-        /// Name
-        name: OsString,
-        /// Numeric user id of its mail
-        #[arg(long)]
-        uid: u32,
-        /// Numeric group id of its mail
-        #[arg(long)]
-        gid: u32,
-        /// Home directory
-        #[arg(long, value_name = "DIR")]
-        home: PathBuf,
-        /// Nobody can log in
-        #[arg(long, conflicts_with = "password_stdin")]
-        no_password: bool,
-        #[command(flatten)]
-        password: Password,
-        /// Make the home and a Maildir in it, unless they are there
-        #[arg(long)]
-        create_home: bool,
-        /// Add the instruction that delivers into ./Maildir/
-        #[arg(long)]
-        maildir: bool,
-        #[command(flatten)]
-        edit: Edit,
-    },
+    #[command(
+        after_help = "Examples:\n  qmail-lookup user add iain --uid 800 --gid 800 --home /home/mail/iain --create-home --maildir\n  pwgen | qmail-lookup user add bob --uid 801 --gid 801 --home /home/mail/bob --password-stdin\n  qmail-lookup user add info --uid 802 --gid 802 --home /home/mail/info --no-password --dry-run\n\nThe home is made before the row: a mailbox never waits for its home."
+    )]
+    Add(UserAdd),
     /// Show a mailbox, its instructions and its virtual addresses
     Show {
         /// Name
@@ -75,7 +82,7 @@ pub(crate) enum User {
     },
     /// List the mailboxes
     List {
-        /// Only those whose names match: * any characters, ? one
+        /// Only those whose whole names fit: * any characters, ? one; upper and lower case are the same
         pattern: Option<OsString>,
     },
     /// Delete a mailbox; its home stays
@@ -233,4 +240,19 @@ pub(crate) struct RcpthostVerb {
     pub(crate) host: Option<OsString>,
     #[command(subcommand)]
     pub(crate) edit: Option<Rcpthost>,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct MakeHome {
+    /// Whose it is
+    #[arg(long)]
+    pub(crate) uid: u32,
+    /// Whose it is
+    #[arg(long)]
+    pub(crate) gid: u32,
+    /// Make the home only, where nobody but root may write
+    #[arg(long)]
+    pub(crate) as_root: bool,
+    /// Home directory
+    pub(crate) home: PathBuf,
 }

@@ -15,7 +15,8 @@ pub(crate) struct Compare {
     /// Every key of both sides, with what can be derived from them [default, unless keys are given]
     #[arg(long)]
     pub(crate) all: bool,
-    /// Addresses, local parts and hosts, one a line; - is standard input
+    /// Keys, one a line: USER@HOST, a local part, or mailbox:NAME, local:PART, alias:USER EXT, address:USER@HOST,
+    /// host:NAME; - is standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) keys: Option<PathBuf>,
     /// Recipients of a log of qmail-send; - is standard input
@@ -111,6 +112,9 @@ pub(crate) struct Import {
     pub(crate) source: PathBuf,
     #[command(flatten)]
     pub(crate) into: Into,
+    /// Leave passwords out, as a file of `export --no-passwords` does: nobody can log in to its mailboxes
+    #[arg(long)]
+    pub(crate) no_passwords: bool,
     /// uid of mailboxes that the other system has no uid for
     #[arg(long, value_name = "UID")]
     pub(crate) uid: Option<u32>,

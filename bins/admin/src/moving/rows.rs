@@ -5,7 +5,8 @@ use crate::output::Failure;
 use crate::pages::Pages;
 use crate::session::Session;
 use qmail_lookup_backends::spool::{Place, Spool};
-use qmail_lookup_core::{Table, TableRow};
+use qmail_lookup_core::moving::set_key;
+use qmail_lookup_core::{Cell, Table, TableRow};
 
 /// The four tables.
 pub(crate) struct Rows {
@@ -56,9 +57,21 @@ impl Rows {
     ///
     /// # Errors
     /// If a store cannot be read to its end, or cannot list its rows.
-    pub(crate) async fn of(session: &Session, mut step: impl FnMut(Table, u64)) -> Result<Self, Failure> {
+    pub(crate) async fn of(session: &Session, step: impl FnMut(Table, u64)) -> Result<Self, Failure> {
+        Self::of_tables(session, &Table::ALL, step).await
+    }
+
+    /// As [`Rows::of`], of these tables only.
+    ///
+    /// # Errors
+    /// As [`Rows::of`].
+    pub(crate) async fn of_tables(
+        session: &Session,
+        tables: &[Table],
+        mut step: impl FnMut(Table, u64),
+    ) -> Result<Self, Failure> {
         let mut rows = Self::new()?;
-        for table in Table::ALL {
+        for &table in tables {
             let mut pages = Pages::begin(session, table).await?;
             loop {
                 let page = pages.next().await?;
@@ -81,7 +94,7 @@ impl Rows {
         self.spool(table).rows().map_err(trouble)
     }
 
-    /// The rows of a table whose keys are equal when folded, set after set in the order of scans.
+    /// The rows of a table that are of one set (see [`set_key`]), set after set in the order of scans.
     pub(crate) fn sets(&self, table: Table) -> Sets<'_> {
         Sets { spool: self.spool(table), table, place: Place::default(), page: Vec::new().into_iter().peekable() }
     }
@@ -106,6 +119,14 @@ impl Sets<'_> {
         Ok(self.page.peek())
     }
 
+    /// What the rows of the next set have in common; `None` at the end of the table.
+    ///
+    /// # Errors
+    /// If the temporary file cannot be read.
+    pub(crate) fn peek_key(&mut self) -> Result<Option<Vec<Cell>>, Failure> {
+        Ok(self.peek()?.map(set_key))
+    }
+
     /// The next set; empty at the end of the table.
     ///
     /// # Errors
@@ -113,7 +134,7 @@ impl Sets<'_> {
     pub(crate) fn next_set(&mut self) -> Result<Vec<TableRow>, Failure> {
         let mut set: Vec<TableRow> = Vec::new();
         while let Some(row) = self.peek()? {
-            if set.first().is_some_and(|first| !first.same_key(row)) {
+            if set.first().is_some_and(|first| set_key(first) != set_key(row)) {
                 break;
             }
             set.extend(self.page.next());

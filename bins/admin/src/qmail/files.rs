@@ -8,7 +8,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 /// Ends the name of each file that is being written; a dot, the file's own name and a process id stand before it.
-pub(super) const UNFINISHED: &[u8] = b".qmail-lookup";
+pub(crate) const UNFINISHED: &[u8] = b".qmail-lookup";
 
 /// As many symbolic links as Linux follows.
 const LINKS_MAX: usize = 40;
@@ -94,12 +94,12 @@ pub(crate) fn remove(path: &Path) -> Result<bool> {
 ///
 /// # Errors
 /// If that fails. The error names the folder.
-pub(super) fn sync(folder: &Path) -> Result<()> {
+pub(crate) fn sync(folder: &Path) -> Result<()> {
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(cannot("write to disk", folder))
 }
 
 /// Says what could not be done to what.
-pub(super) fn cannot<'a>(action: &'a str, path: &'a Path) -> impl Fn(Error) -> Error + 'a {
+pub(crate) fn cannot<'a>(action: &'a str, path: &'a Path) -> impl Fn(Error) -> Error + 'a {
     move |error| Error::new(error.kind(), format!("cannot {action} {}: {error}", path.display()))
 }
 
@@ -118,7 +118,7 @@ fn place(path: &Path) -> Result<PathBuf> {
     Err(Error::other("too many symbolic links"))
 }
 
-pub(super) fn split(path: &Path) -> Result<(&Path, &OsStr)> {
+pub(crate) fn split(path: &Path) -> Result<(&Path, &OsStr)> {
     let folder = path.parent().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
     let parts = folder.zip(path.file_name());
     parts.ok_or_else(|| Error::new(ErrorKind::InvalidInput, format!("{} is no name of a file", path.display())))
@@ -135,7 +135,7 @@ fn protect(file: &File, mode: u32) -> Result<()> {
 }
 
 /// Removes what killed runs left beside the file `name`.
-pub(super) fn remove_unfinished(folder: &Path, name: &OsStr) -> Result<()> {
+pub(crate) fn remove_unfinished(folder: &Path, name: &OsStr) -> Result<()> {
     let begin = [b".", name.as_bytes(), b"."].concat();
     for entry in fs::read_dir(folder).map_err(cannot("read", folder))? {
         let entry = entry.map_err(cannot("read", folder))?.file_name();

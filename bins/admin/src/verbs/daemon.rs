@@ -12,6 +12,25 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 
 pub(crate) async fn run(config: &Config, question: Question<'static>, output: &mut Output) -> Result<Exit, Failure> {
+    let what = tell(config, question).await?;
+    output.result(&json!({ "result": "done", "text": what }), |out| out.line(&what));
+    Ok(Exit::Yes)
+}
+
+/// Has the daemon forget its answers after rows were changed. Where no daemon runs there is nothing to say.
+///
+/// # Errors
+/// If there is one, and it did not do it.
+pub(crate) async fn forget(config: &Config) -> Result<(), Failure> {
+    let nobody = |kind| matches!(kind, io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused);
+    match UnixStream::connect(&config.daemon.auth_socket).await {
+        Err(error) if nobody(error.kind()) => Ok(()),
+        _ => tell(config, Question::Flush).await.map(drop),
+    }
+}
+
+/// What the daemon says that it did.
+async fn tell(config: &Config, question: Question<'static>) -> Result<String, Failure> {
     let socket = &config.daemon.auth_socket;
     let by = Deadline::after(config.deadline).instant().into();
     let asked = tokio::time::timeout_at(by, ask(socket, question)).await;
@@ -25,11 +44,7 @@ pub(crate) async fn run(config: &Config, question: Question<'static>, output: &m
         Err(_) => return Err(place("no answer in time".to_owned())),
     };
     match reply {
-        Reply::Done(what) => {
-            let what = text(&what);
-            output.result(&json!({ "result": "done", "text": what }), |out| out.line(&what));
-            Ok(Exit::Yes)
-        }
+        Reply::Done(what) => Ok(text(&what)),
         Reply::Temporary(why) => Err(place(text(&why))),
         Reply::Ok(_) | Reply::No | Reply::Stock => Err(place("it gave an answer to another question".to_owned())),
     }

@@ -1,11 +1,11 @@
 //! One file per verb.
 
-mod alias;
-mod auth;
+pub(crate) mod alias;
+pub(crate) mod auth;
 mod check;
 mod compare;
 mod completion;
-mod daemon;
+pub(crate) mod daemon;
 mod demo;
 mod doctor;
 mod explain;
@@ -14,7 +14,7 @@ mod getpw;
 mod import;
 mod init;
 mod install;
-mod lint;
+pub(crate) mod lint;
 mod mailbox;
 mod make_home;
 mod migrate;
@@ -56,7 +56,7 @@ pub(crate) async fn run(cli: &Cli, registry: &Registry, output: &mut Output) -> 
         Verb::Export(options) => export::run(&open(output)?, options, output).await,
         Verb::Import(options) => import::run(&open(output)?, options, output).await,
         Verb::Completion { shell } => completion::run(*shell, output),
-        Verb::MakeHome { home } => make_home::run(home),
+        Verb::MakeHome(options) => make_home::run(options, output),
         Verb::Auth { user } => {
             let offered = auth::first_line()?;
             auth::run(&open(output)?, user.as_bytes(), &offered, output).await

@@ -36,7 +36,7 @@ pub(crate) use tests::store as testing;
 
 pub(crate) use answered::answered;
 pub(crate) use counts::Counts;
-pub(crate) use userdb::userdb;
+pub(crate) use userdb::{mailbox_of, userdb};
 
 use audit::Client;
 use counts::Counters;

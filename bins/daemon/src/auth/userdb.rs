@@ -9,7 +9,7 @@ use qmail_lookup_core::{Deadline, Lookup, LookupError, Mailbox, Standing};
 /// Finds the account by the rule that logins go by (P7). A suspended mailbox is found: it may not log in, but its
 /// mail is delivered. One whose mail bounces is not.
 pub(crate) async fn userdb(lookup: &Lookup, settings: &AuthSettings, login: &[u8], by: Deadline) -> Reply {
-    match answered(find(lookup, settings, login, by), by).await {
+    match answered(mailbox_of(lookup, settings, login, by), by).await {
         Ok(Some(mailbox)) if mailbox.standing != Standing::Bounced => Reply::Ok(account(mailbox)),
         Ok(_) => Reply::No,
         // The words of this error may quote what was typed.
@@ -17,7 +17,8 @@ pub(crate) async fn userdb(lookup: &Lookup, settings: &AuthSettings, login: &[u8
     }
 }
 
-async fn find(
+/// The mailbox that a login means, suspended or not.
+pub(crate) async fn mailbox_of(
     lookup: &Lookup,
     settings: &AuthSettings,
     login: &[u8],

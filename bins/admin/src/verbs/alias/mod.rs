@@ -2,6 +2,8 @@
 
 mod edit;
 
+pub(crate) use edit::lines;
+
 use crate::cli;
 use crate::exit::Exit;
 use crate::output::{Failure, Output, text};

@@ -257,7 +257,8 @@ impl Ask {
     }
 }
 
-fn joined(lookup: &Lookup) -> Lookup {
+/// The same stores, with concurrent questions joined to few statements.
+pub(in crate::verbs) fn joined(lookup: &Lookup) -> Lookup {
     let layer =
         |store: &Arc<dyn Backend>| -> Arc<dyn Backend> { Arc::new(Coalesce::new(Arc::clone(store), STATEMENTS)) };
     let mailbox = layer(&lookup.mailbox);

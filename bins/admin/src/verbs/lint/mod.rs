@@ -28,6 +28,8 @@ mod system;
 mod targets;
 mod words;
 
+pub(super) use ask::joined;
+
 use crate::cli;
 use crate::exit::Exit;
 use crate::output::{Failure, Output};
@@ -35,7 +37,9 @@ use crate::pages::Pages;
 use crate::progress::Progress;
 use crate::session::Session;
 use qmail_lookup_core::Table;
+use qmail_lookup_core::lint::Finding;
 use report::Report;
+pub(crate) use report::worded;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -59,6 +63,23 @@ pub(crate) async fn run(session: &Session, options: &cli::Lint, output: &mut Out
     let done = passes(&mut lint).await;
     lint.progress.end();
     Ok(lint.report.finish(done, options.strict))
+}
+
+/// What all passes find in the tables of `session`; nothing is printed.
+///
+/// # Errors
+/// If a store could not be read or asked.
+pub(crate) async fn findings(
+    session: &Session,
+    options: &cli::Lint,
+    output: &mut Output,
+) -> Result<Vec<Finding>, Failure> {
+    let progress = Progress::new(true);
+    let report = Report::collecting(&session.stores, output, progress.bar());
+    let qmail = session.config.qmail.clone();
+    let mut lint = Lint { session, options, qmail, report, progress, totals: BTreeMap::new() };
+    passes(&mut lint).await?;
+    Ok(lint.report.collected())
 }
 
 async fn passes(lint: &mut Lint<'_>) -> Result<(), Failure> {

@@ -20,6 +20,8 @@ pub(super) struct Report<'a> {
     bar: ProgressBar,
     /// For JSON, which is one value at the end.
     kept: Vec<Value>,
+    /// The findings themselves, for who prints them in another way.
+    collected: Option<Vec<Finding>>,
     counts: BTreeMap<(&'static str, Severity), u64>,
 }
 
@@ -34,33 +36,36 @@ pub(super) struct Counts {
 impl<'a> Report<'a> {
     /// An empty one. Lines are printed beside `bar`.
     pub(super) fn new(stores: &'a Stores, output: &'a mut Output, bar: ProgressBar) -> Self {
-        Self { stores, output, bar, kept: Vec::new(), counts: BTreeMap::new() }
+        Self { stores, output, bar, kept: Vec::new(), collected: None, counts: BTreeMap::new() }
+    }
+
+    /// One that prints nothing, and keeps every finding.
+    pub(super) fn collecting(stores: &'a Stores, output: &'a mut Output, bar: ProgressBar) -> Self {
+        Self { collected: Some(Vec::new()), ..Self::new(stores, output, bar) }
+    }
+
+    /// What was collected.
+    pub(super) fn collected(self) -> Vec<Finding> {
+        self.collected.unwrap_or_default()
     }
 
     /// Takes a finding: prints it, or only counts it if there were very many of its rule.
     pub(super) fn push(&mut self, finding: Finding) {
-        let Finding { severity, rule, table, key, why, repair } = finding;
+        if let Some(collected) = &mut self.collected {
+            collected.push(finding);
+            return;
+        }
+        let (severity, rule) = (finding.severity, finding.rule);
         let count = self.counts.entry((rule, severity)).or_default();
         *count += 1;
         if *count > PRINTED {
             return;
         }
-        let severity = severity.as_str();
-        let (kind, repair) = self.repair(repair);
+        let (value, text) = worded(self.stores, finding);
         if self.output.is_json() {
-            self.kept.push(json!({
-                "severity": severity, "rule": rule, "table": table.name(), "key": key, "why": why, "repair": repair,
-                "repair_kind": kind,
-            }));
+            self.kept.push(value);
             return;
         }
-        let space = if key.is_empty() { "" } else { " " };
-        let head = format!("{severity:8}{rule} {table}{space}{key}: {why}");
-        let text = match repair.contains('\n') {
-            // LDIF means something only line by line.
-            true => format!("{} (repair:\n{repair})", one_line(&head)),
-            false => one_line(&format!("{head} (repair: {repair})")),
-        };
         let output = &mut *self.output;
         self.bar.suspend(|| {
             output.line(text);
@@ -78,22 +83,6 @@ impl<'a> Report<'a> {
             }
             sum
         })
-    }
-
-    /// What mends it, for people to run, or to read; and which of the two.
-    fn repair(&self, repair: Repair) -> (&'static str, String) {
-        let change = match repair {
-            Repair::Words(text) => return ("words", text),
-            Repair::Command(text) => return ("command", text),
-            Repair::Change(change) => change,
-        };
-        let (Change::Insert(row) | Change::Delete(row) | Change::Replace { old: row, .. }) = &change;
-        let store: &dyn Backend = match row.table() {
-            Table::Mailbox => self.stores.mailbox.as_ref(),
-            Table::Alias => self.stores.alias.as_ref(),
-            Table::Virtual | Table::Rcpthosts => self.stores.virtuals.as_ref(),
-        };
-        store.change_text(&change).map_or_else(|| ("words", in_words(&change)), |text| ("statement", text))
     }
 
     /// Prints the sums, and decides the exit status.
@@ -119,6 +108,41 @@ impl<'a> Report<'a> {
             Ok(()) => Exit::Yes,
         }
     }
+}
+
+/// A finding for scripts, and for people.
+pub(crate) fn worded(stores: &Stores, finding: Finding) -> (Value, String) {
+    let Finding { severity, rule, table, key, why, repair } = finding;
+    let severity = severity.as_str();
+    let (kind, repair) = mended(stores, repair);
+    let space = if key.is_empty() { "" } else { " " };
+    let head = format!("{severity:8}{rule} {table}{space}{key}: {why}");
+    let text = match repair.contains('\n') {
+        // LDIF means something only line by line.
+        true => format!("{} (repair:\n{repair})", one_line(&head)),
+        false => one_line(&format!("{head} (repair: {repair})")),
+    };
+    let value = json!({
+        "severity": severity, "rule": rule, "table": table.name(), "key": key, "why": why, "repair": repair,
+        "repair_kind": kind,
+    });
+    (value, text)
+}
+
+/// What mends it, for people to run, or to read; and which of the two.
+fn mended(stores: &Stores, repair: Repair) -> (&'static str, String) {
+    let change = match repair {
+        Repair::Words(text) => return ("words", text),
+        Repair::Command(text) => return ("command", text),
+        Repair::Change(change) => change,
+    };
+    let (Change::Insert(row) | Change::Delete(row) | Change::Replace { old: row, .. }) = &change;
+    let store: &dyn Backend = match row.table() {
+        Table::Mailbox => stores.mailbox.as_ref(),
+        Table::Alias => stores.alias.as_ref(),
+        Table::Virtual | Table::Rcpthosts => stores.virtuals.as_ref(),
+    };
+    store.change_text(&change).map_or_else(|| ("words", in_words(&change)), |text| ("statement", text))
 }
 
 fn print(out: &mut Output, by_rule: &BTreeMap<(&'static str, Severity), u64>, counts: Counts, whole: bool) {

@@ -1,10 +1,125 @@
 //! `add`, `list`, `del`.
 
 use crate::cli;
+use crate::editing::rows::{of_key, username};
+use crate::editing::show::List;
+use crate::editing::{Plan, make};
 use crate::exit::Exit;
-use crate::output::{Failure, Output};
+use crate::output::{Failure, Output, text};
+use crate::pages::Pages;
 use crate::session::Session;
+use qmail_lookup_core::editing::virtual_cells;
+use qmail_lookup_core::key::fold;
+use qmail_lookup_core::lint::key_of;
+use qmail_lookup_core::{Change, Table, TableRow, VirtualRow};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
-pub(super) async fn run(_session: &Session, _edit: &cli::Virtual, _output: &mut Output) -> Result<Exit, Failure> {
-    Err(Failure::usage("not here yet"))
+pub(super) async fn run(session: &Session, edit: &cli::Virtual, output: &mut Output) -> Result<Exit, Failure> {
+    match edit {
+        cli::Virtual::Add { address, owner, ext, edit } => {
+            let ext = ext.as_deref().map(OsStr::as_bytes).unwrap_or_default();
+            add(session, address.as_bytes(), owner.as_bytes(), ext, edit, output).await
+        }
+        cli::Virtual::List { host } => list(session, host.as_deref().map(OsStr::as_bytes), output).await,
+        cli::Virtual::Del { address, owner, edit } => {
+            del(session, address.as_bytes(), owner.as_deref().map(OsStr::as_bytes), edit, output).await
+        }
+    }
+}
+
+/// The rows of an address, and its cells.
+async fn of_address(session: &Session, address: &[u8]) -> Result<((Vec<u8>, Vec<u8>), Vec<VirtualRow>), Failure> {
+    let (user, host) = virtual_cells(address, session.config.rules.virtual_patterns).ok_or_else(|| {
+        Failure::usage(format!("'{}' is no address; write USER@HOST, or @HOST for the catch-all", text(address)))
+    })?;
+    let is_its = |row: &VirtualRow| fold(row.virtual_username.as_deref().unwrap_or_default()) == user;
+    let rows = of_key(session, Table::Virtual, &host).await?;
+    let rows = rows.into_iter().filter_map(|row| if let TableRow::Virtual(row) = row { Some(row) } else { None });
+    let rows = rows.filter(is_its).collect();
+    Ok(((user, host), rows))
+}
+
+async fn add(
+    session: &Session,
+    address: &[u8],
+    owner: &[u8],
+    ext: &[u8],
+    edit: &cli::Edit,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let owner = username(owner)?;
+    let ((user, host), there) = of_address(session, address).await?;
+    let cell = |bytes: &[u8]| Some(bytes.to_vec());
+    let row = VirtualRow {
+        username: cell(owner.as_bytes()),
+        ext: cell(ext),
+        virtual_username: cell(&user),
+        virtual_host: cell(&host),
+    };
+    let is_same = |other: &VirtualRow| {
+        owner.matches(other.username.as_deref()) && other.ext.as_deref().unwrap_or_default() == ext
+    };
+    if there.iter().any(is_same) {
+        return Err(Failure::refused(format!("{} goes to {owner} already; nothing was changed", text(address))));
+    }
+    let plan = Plan {
+        changes: vec![Change::Insert(TableRow::Virtual(row))],
+        // A host is served before its mail is accepted, and the other way round when it goes.
+        meant: &["R1"],
+        done: format!("{} goes to {owner}", text(address)),
+        ..Plan::default()
+    };
+    make(session, &plan, edit, output).await
+}
+
+async fn del(
+    session: &Session,
+    address: &[u8],
+    owner: Option<&[u8]>,
+    edit: &cli::Edit,
+    output: &mut Output,
+) -> Result<Exit, Failure> {
+    let owner = owner.map(username).transpose()?;
+    let (_, mut rows) = of_address(session, address).await?;
+    rows.retain(|row| owner.as_ref().is_none_or(|owner| owner.matches(row.username.as_deref())));
+    if rows.is_empty() {
+        return Err(Failure::refused(format!("there is no such row for {}; nothing was changed", text(address))));
+    }
+    let plan = Plan {
+        done: format!("{}: {} row(s) deleted", text(address), rows.len()),
+        changes: rows.into_iter().map(TableRow::Virtual).map(Change::Delete).collect(),
+        ..Plan::default()
+    };
+    make(session, &plan, edit, output).await
+}
+
+async fn list(session: &Session, host: Option<&[u8]>, output: &mut Output) -> Result<Exit, Failure> {
+    const HEADS: &[&str] = &["address", "owner", "ext"];
+    if let Some(host) = host {
+        let rows = of_key(session, Table::Virtual, host).await?;
+        let mut list = List::new(HEADS, output);
+        rows.iter().for_each(|row| push(row, &mut list, output));
+        return list.end(Ok(()), output);
+    }
+    let mut pages = Pages::begin(session, Table::Virtual).await?;
+    let mut list = List::new(HEADS, output);
+    let read = async {
+        loop {
+            let page = pages.next().await?;
+            if page.is_empty() {
+                return Ok(());
+            }
+            page.iter().for_each(|row| push(row, &mut list, output));
+        }
+    };
+    let read = read.await;
+    list.end(read, output)
+}
+
+fn push(row: &TableRow, list: &mut List, output: &mut Output) {
+    if let TableRow::Virtual(of) = row {
+        let cell = |cell: &Option<Vec<u8>>| text(cell.as_deref().unwrap_or_default());
+        list.push(vec![key_of(row), cell(&of.username), cell(&of.ext)], output);
+    }
 }
