@@ -132,7 +132,7 @@ fn errors_of_toml_files_name_file_line_and_key() {
         (
             "unknown-top.toml",
             "unknown-top.toml:1:1: qmial: unknown key; did you mean qmail?; known here: qmail, strict_permissions, \
-             store, rules, auth, daemon, cache, sync",
+             store, rules, auth, daemon, cache, shadow, sync",
         ),
         (
             "unknown-store-key.toml",

@@ -142,7 +142,12 @@ fn options() -> Outcome {
             if verb == "help" {
                 continue;
             }
-            options.extend(long_options(&succeeds(Command::new(&program).args([verb, "--help"]))?));
+            let help = succeeds(Command::new(&program).args([verb, "--help"]))?;
+            options.extend(long_options(&help));
+            for edit in section_of_help(&help, "Commands:").iter().filter(|edit| *edit != "help") {
+                ensure(page.contains(&format!(".It Ic {verb} {edit}")), format!("{verb} {edit} is not described"))?;
+                options.extend(long_options(&succeeds(Command::new(&program).args([verb, edit, "--help"]))?));
+            }
         }
         let described: BTreeSet<_> =
             page.lines().filter_map(|line| line.strip_prefix(".It Ic ")?.split(' ').next()).collect();

@@ -109,7 +109,9 @@ impl Terminal {
         Ok(())
     }
 
+    /// Types as a person does: the program shows what it asks for a moment before it hides what is typed.
     pub(super) fn types(&mut self, line: &str) -> Outcome {
+        std::thread::sleep(Duration::from_millis(300));
         let keys = self.child.stdin.as_mut().ok_or("no standard input")?;
         Ok(keys.write_all(format!("{line}\n").as_bytes())?)
     }

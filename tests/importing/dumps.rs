@@ -8,6 +8,7 @@ use qmail_lookup_tests::server::mariadb::{MariaDb, missing};
 use qmail_lookup_tests::server::{is_required, process};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Forms of the same dump.
 const FORMS: [&[&str]; 5] = [
@@ -28,10 +29,11 @@ fn dump(server: &MariaDb, database: &str, form: &[&str], to: &Path) -> Result<()
 
 /// A server with a database of these statements, and a folder.
 fn database(name: &str, statements: &str) -> Result<(MariaDb, PathBuf), Failed> {
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
     let server = MariaDb::start(&[])?;
     server.sql("SET GLOBAL max_allowed_packet=67108864")?;
     server.sql(&format!("SET NAMES utf8mb4; CREATE DATABASE {name}; USE {name}; {statements}"))?;
-    let folder = process::folder(&format!("dumps-{name}"))?;
+    let folder = process::folder(&format!("dumps{}", NUMBER.fetch_add(1, Ordering::Relaxed)))?;
     Ok((server, folder))
 }
 
@@ -48,11 +50,11 @@ fn rows(store: &str) -> Result<String, Failed> {
 
 /// Each form gives the same rows, and exit 1, because something is always left behind.
 fn forms(format: &str, statements: &str, more: &[&str]) -> Result<(String, Run, PathBuf), Failed> {
-    let (server, folder) = database("foreign", statements)?;
+    let (server, folder) = database("site", statements)?;
     let mut first: Option<(String, Run, String)> = None;
     for (n, form) in FORMS.iter().enumerate() {
         let file = folder.join(format!("{n}.sql"));
-        dump(&server, "foreign", form, &file)?;
+        dump(&server, "site", form, &file)?;
         let store = format!("sqlite:{}", folder.join(format!("{n}.db")).display());
         let done = import(format, &file, &store, more)?.exits(1)?;
         let now = rows(&store)?;
@@ -208,7 +210,7 @@ fn others() -> Result<(), Failed> {
     tells(&cut, &["old.sql", "cut off"])?;
     dump(&server, "old", &["--databases", "other"], &file)?;
     let two = import("vpopmail", &file, "sqlite:/nonexistent/x", &ids)?.exits(100)?;
-    tells(&two, &["old.sql:", "b_test", "one database"])?;
+    tells(&two, &["old.sql:", "my_site_test", "one database"])?;
     let nothing = import("mysqldump", &file, "sqlite:/nonexistent/x", &[])?.exits(100)?;
     tells(&nothing, &["mailbox", "my_site_test"])
 }

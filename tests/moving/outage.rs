@@ -7,6 +7,8 @@ use qmail_lookup_core::{Table, TableRow};
 use qmail_lookup_tests::check::{Outcome, ensure, equal};
 use qmail_lookup_tests::load::ldap::base;
 use qmail_lookup_tests::load::{mysql, sqlite};
+use qmail_lookup_tests::proxy::{Mode, Proxy};
+use qmail_lookup_tests::server::mariadb::USER;
 use std::time::{Duration, Instant};
 
 pub(super) fn trials() -> Vec<Trial> {
@@ -79,18 +81,21 @@ fn slapd_dies() -> Outcome {
 
 fn source_dies() -> Outcome {
     let world = World::new(&["mariadb"])?;
-    let from = world.mysql_with("q", mysql::Tables::Seq, &many(60_000))?;
+    let direct = world.mysql_with("q", mysql::Tables::Seq, &many(3_000))?;
+    let proxy = Proxy::start(world.server()?.socket())?;
+    let password = world.path("password");
+    let from = format!("mysql://{USER}@{}/q?password_file={}", proxy.address(), password.display());
     let to = world.sqlite("target.db");
-    let mut child = world.begin(&from, &to, &["--quiet"])?;
-    std::thread::sleep(Duration::from_millis(150));
-    world.server()?.kill();
-    let code = child.wait()?.code();
-    world.server()?.run()?;
-    if code == Some(111) {
+    // In the middle of the rows: on its way back from the first table, and from a later one.
+    for bytes in [60_000, 150_000] {
+        proxy.set(Mode::CutAfter(bytes));
+        let run = world.migrate(&from, &to, &[])?.exits(111)?;
+        ensure(!(run.out + &run.err).contains("open-sesame"), "a password is shown")?;
         ensure(!world.path("target.db").exists(), "the target was made though the source was not read to its end")?;
-        world.migrate(&from, &to, &[])?.exits(0)?;
     }
-    ensure(world.export(&from)? == world.export(&to)?, "rows are missing or twice")
+    proxy.set(Mode::Pass);
+    world.migrate(&from, &to, &[])?.exits(0)?;
+    ensure(world.export(&direct)? == world.export(&to)?, "rows are missing or twice")
 }
 
 fn down() -> Outcome {

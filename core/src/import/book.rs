@@ -102,7 +102,8 @@ impl Book {
         let whole = [user, b"@", host].concat();
         let keys = VirtualUser::new(user).zip(Username::new(&whole).filter(|name| !name.as_bytes().starts_with(b"=")));
         let Some((user, name)) = keys else {
-            self.tally.add("longer than 128 bytes, or with bytes that no key can have (rules K1, K3); left out", &whole);
+            self.tally
+                .add("longer than 128 bytes, or with bytes that no key can have (rules K1, K3); left out", &whole);
             return None;
         };
         Some((name, self.domains.entry(domain).or_default().addresses.entry(user).or_default()))
@@ -143,7 +144,8 @@ impl Book {
         match &new.password {
             None => self.tally.add("has no password; nobody can log in", &whole),
             Some(Stored { trouble: Some(why), .. }) => {
-                self.tally.add("the stored password is carried over, but cannot be verified: nobody can log in", &whole);
+                self.tally
+                    .add("the stored password is carried over, but cannot be verified: nobody can log in", &whole);
                 self.tally.add(why, &whole);
             }
             Some(_) => {}

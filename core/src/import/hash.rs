@@ -42,7 +42,7 @@ impl Stored {
         match name {
             "CRYPT" | "DES-CRYPT" | "MD5" | "MD5-CRYPT" | "BLF-CRYPT" | "SHA256-CRYPT" | "SHA512-CRYPT" | "ARGON2"
             | "ARGON2I" | "ARGON2ID"
-                if encoding.is_empty() && !(name == "MD5" && !rest.starts_with(b"$")) =>
+                if encoding.is_empty() && (name != "MD5" || rest.starts_with(b"$")) =>
             {
                 Self::crypted(rest)
             }

@@ -52,12 +52,7 @@ impl Postfixadmin {
     /// None yet.
     #[must_use]
     pub fn new(given: Given) -> Self {
-        Self {
-            book: Book::new(given),
-            domains: None,
-            aliases: Vec::new(),
-            doubles: Vec::new(),
-        }
+        Self { book: Book::new(given), domains: None, aliases: Vec::new(), doubles: Vec::new() }
     }
 
     /// A mailbox; gives its row.
@@ -217,12 +212,19 @@ mod tests {
     fn of(fill: impl FnOnce(&mut Postfixadmin) -> Vec<TableRow>) -> Carried {
         let mut all = Postfixadmin::new(Given { uid: 500, gid: 600, alias_user: b"alias".to_vec() });
         let mut rows = fill(&mut all);
-        let tally = all.finish::<()>(&mut |row| Ok(rows.push(row))).unwrap();
+        let mut add = |row| {
+            rows.push(row);
+            Ok::<_, ()>(())
+        };
+        let tally = all.finish(&mut add).unwrap();
         let show = |row: &TableRow| {
             let cells: Vec<_> = row.cells().into_iter().flatten().map(String::from_utf8_lossy).collect();
             format!("{} {}", row.table(), cells.join(" "))
         };
-        Carried { rows: rows.iter().map(show).collect(), told: tally.list().map(|kind| (kind.about, kind.why)).collect() }
+        Carried {
+            rows: rows.iter().map(show).collect(),
+            told: tally.list().map(|kind| (kind.about, kind.why)).collect(),
+        }
     }
 
     impl Carried {
@@ -282,8 +284,16 @@ mod tests {
                 "vac@a.test  . /vac",
             ]
         );
-        assert!(given.table("mailbox").iter().any(|row| row.starts_with("vac@a.test 500 600 /h/box $1$")), "{:?}", given.rows);
-        assert!(given.table("mailbox").iter().any(|row| row.starts_with("off@") && row.ends_with(" Y")), "{:?}", given.rows);
+        assert!(
+            given.table("mailbox").iter().any(|row| row.starts_with("vac@a.test 500 600 /h/box $1$")),
+            "{:?}",
+            given.rows
+        );
+        assert!(
+            given.table("mailbox").iter().any(|row| row.starts_with("off@") && row.ends_with(" Y")),
+            "{:?}",
+            given.rows
+        );
         let users = ["away", "copy", "list", "off", "own", "vac"];
         assert_eq!(given.table("virtual"), users.map(|user| format!("a.test {user} {user}@a.test ")));
         assert_eq!(given.table("rcpthosts"), ["a.test"]);
@@ -308,6 +318,7 @@ mod tests {
             all.alias(b"two@two.test", b"joe@a.test", true);
             all.alias(b"x@off.test", b"joe@a.test", true);
             all.alias(b"x@unknown.test", b"joe@a.test", true);
+            all.alias(b"x@backup.test", b"joe@a.test", true);
             all.mailbox(mailbox("joe@a.test", "/h/joe/")).into_iter().collect()
         });
         assert_eq!(

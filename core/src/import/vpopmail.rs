@@ -3,8 +3,8 @@
 use super::book::{Book, Given, NewMailbox, Target};
 use super::hash::Stored;
 use super::tally::Tally;
-use crate::catalog::TableRow;
 use crate::alias::without_trailing_blanks;
+use crate::catalog::TableRow;
 use crate::dotqmail;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -210,7 +210,11 @@ pub fn domain_of<'d>(table: &str, dir: &'d [u8]) -> Option<&'d [u8]> {
 mod tests {
     use super::*;
 
-    fn of(users: &[User<'_>], lines: &[[&str; 3]], doubles: &[[&str; 2]]) -> (Vec<String>, Vec<(String, &'static str)>) {
+    fn of(
+        users: &[User<'_>],
+        lines: &[[&str; 3]],
+        doubles: &[[&str; 2]],
+    ) -> (Vec<String>, Vec<(String, &'static str)>) {
         let given = Given { uid: 500, gid: 600, alias_user: b"alias".to_vec() };
         let mut all = Vpopmail::new(given);
         let mut rows = Vec::new();
@@ -218,7 +222,11 @@ mod tests {
         lines.iter().for_each(|[alias, domain, line]| all.valias(alias.as_bytes(), domain.as_bytes(), line.as_bytes()));
         doubles.iter().for_each(|[alias, domain]| all.alias_domain(alias.as_bytes(), domain.as_bytes()));
         rows.extend(users.iter().filter_map(|user| all.user(*user)));
-        let tally = all.finish::<()>(&mut |row| Ok(rows.push(row))).unwrap();
+        let mut add = |row| {
+            rows.push(row);
+            Ok::<_, ()>(())
+        };
+        let tally = all.finish(&mut add).unwrap();
         let show = |row: &TableRow| {
             let cells: Vec<_> = row.cells().into_iter().flatten().map(String::from_utf8_lossy).collect();
             format!("{} {}", row.table(), cells.join("|"))

@@ -17,7 +17,6 @@ use std::sync::Arc;
 pub(super) fn trials() -> Vec<Trial> {
     let trial = |sentence, run| trial("mariadb", sentence, run);
     vec![
-        trial("zz_measure", zz),
         trial("a_trigger_that_changes_a_row_is_found_before_the_commit", trigger),
         trial("a_changed_row_is_found_beside_an_equal_one", beside_an_equal_one),
         trial("a_trigger_that_changes_the_key_is_found", changed_key),
@@ -142,7 +141,12 @@ fn cannot_be_found() -> Outcome {
     let trigger = "CREATE TRIGGER t BEFORE INSERT ON mailbox FOR EACH ROW SET NEW.username = 'other'";
     let site = Site::new("stays", &format!("{MYISAM}; {trigger}"))?;
     let error = must_fail("a row that is changed", site.put(&[Change::Insert(mailbox("written", "/h"))])?)?;
-    refused(&error, 0, Applied::Unknown, "does not read back under its key, and stays there: the table has no transactions")?;
+    refused(
+        &error,
+        0,
+        Applied::Unknown,
+        "does not read back under its key, and stays there: the table has no transactions",
+    )?;
     equal("rows", site.rows(Table::Mailbox, "other")?.len(), 1)
 }
 
@@ -254,52 +258,5 @@ fn collations() -> Outcome {
             equal(kind, site.rows(Table::Mailbox, key)?, vec![mailbox("WRITTEN.I", "/h")])?;
         }
     }
-    Ok(())
-}
-
-fn zz() -> Outcome {
-    use std::time::Instant;
-    let far = || qmail_lookup_core::Deadline::after(std::time::Duration::from_secs(200));
-    let box_ = |n: usize| Change::Insert(mailbox(&format!("zz{n}"), "/home/mail/somebody"));
-    let host = |n: usize| Change::Insert(TableRow::from_cells(Table::Virtual, [text("zz.com"), text(&format!("u{n}")), text("iain"), text("x")]));
-    let folder = tempfile::tempdir()?;
-    let path = folder.path().join("q");
-    qmail_lookup_tests::load::sqlite::create(&path, qmail_lookup_tests::load::sqlite::Tables::Documented, &[])?;
-    let lite = qmail_lookup_tests::load::sqlite::at(&path)?;
-    let site = Site::new("zz", "")?;
-    for (name, store) in [("mariadb", &site.store), ("sqlite", &lite)] {
-        let editor = store.editor().ok_or("no")?;
-        let alone: Vec<_> = (0..10_000).flat_map(|n| [box_(n + 1_000_000), host(n + 1_000_000)]).collect();
-        let t = Instant::now();
-        block_on(editor.apply(&alone, far()))?;
-        eprintln!("{name} one by one: {:.0} rows/s", alone.len() as f64 / t.elapsed().as_secs_f64());
-        let bulk: Vec<_> = (0..100_000).map(box_).collect();
-        let t = Instant::now();
-        bulk.chunks(5000).try_for_each(|part| block_on(editor.apply(part, far())))?;
-        eprintln!("{name} apply: {:.0} rows/s", bulk.len() as f64 / t.elapsed().as_secs_f64());
-        let some: Vec<_> = (0..10_000).map(|n| box_(n + 500_000)).collect();
-        let t = Instant::now();
-        block_on(editor.apply_and_read_back(&some, far()))?;
-        eprintln!("{name} read back: {:.0} rows/s", some.len() as f64 / t.elapsed().as_secs_f64());
-        let rows: Vec<_> = bulk.into_iter().map(|c| match c { Change::Insert(row) => row, _ => unreachable!() }).collect();
-        let mut r = block_on(editor.rehearse(TableOptions::default(), far()))?.ok_or("none")?;
-        let t = Instant::now();
-        for part in rows.chunks(5000) { equal("x", block_on(r.insert(part, far()))?.len(), 0)?; }
-        eprintln!("{name} rehearse: {:.0} rows/s", rows.len() as f64 / t.elapsed().as_secs_f64());
-    }
-    let memory = || std::fs::read_to_string("/proc/self/status").unwrap_or_default().lines().filter(|l| l.starts_with("VmRSS")).collect::<String>();
-    eprintln!("before spool {}", memory());
-    let spool = qmail_lookup_backends::spool::Spool::open()?;
-    let t = Instant::now();
-    for n in 0..1_000_000_usize { spool.add(&mailbox(&format!("zz{}", n * 7919 % 1_000_003), "/home/mail/somebody"))?; }
-    eprintln!("spool add {:?} {}", t.elapsed(), memory());
-    let t = Instant::now();
-    spool.finish()?;
-    eprintln!("spool finish {:?} {}", t.elapsed(), memory());
-    let t = Instant::now();
-    let mut place = qmail_lookup_backends::spool::Place::default();
-    let mut count = 0;
-    loop { let page = spool.page(Table::Mailbox, &mut place, 5000)?; if page.is_empty() { break } count += page.len(); }
-    eprintln!("spool pages {count} {:?} {}", t.elapsed(), memory());
     Ok(())
 }

@@ -11,13 +11,13 @@ use qmail_lookup_backends::overlay::Overlay;
 use qmail_lookup_config::Stores;
 use qmail_lookup_core::editing::Ahead;
 use qmail_lookup_core::key::fold;
-use qmail_lookup_core::lint::{Finding, Severity};
+use qmail_lookup_core::lint::{Finding, Severity, key_of};
 use qmail_lookup_core::settings::VirtualPatterns;
 use qmail_lookup_core::{Catalog, Change, Table, TableRow};
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
-/// Mailboxes among which `lint` looks for one that a new catch-all hides.
+/// Mailboxes among which `lint` looks for one that a new catch-all hides, or for one that is left.
 const EXAMPLES: usize = 64;
 
 /// Errors and warnings that the plan's changes cause: those of what will be that are none of what is.
@@ -27,6 +27,12 @@ const EXAMPLES: usize = 64;
 pub(super) async fn caused(session: &Session, plan: &Plan, output: &mut Output) -> Result<Vec<Finding>, Failure> {
     let around = around(session, plan).await?;
     let (now, then) = (Ahead::default(), Ahead::of(&plan.changes));
+    // Without it the changes cannot be made, and what they would come to is not known.
+    if let Some(row) = then.gone.iter().find(|row| !around.contains(row)) {
+        let row = format!("{} of table {}", key_of(row), row.table());
+        let what = "the row is gone, or was changed by somebody else meanwhile; nothing was changed";
+        return Err(Failure::refused(format!("{row}: {what}")));
+    }
     let before = found(session, now, around.clone(), plan, output).await?;
     let after = found(session, then, around, plan, output).await?;
     let only_less = plan.changes.iter().all(|change| matches!(change, Change::Delete(_)));
@@ -86,7 +92,9 @@ async fn around(session: &Session, plan: &Plan) -> Result<Vec<TableRow>, Failure
     }
     let is_like = session.config.rules.virtual_patterns == VirtualPatterns::Like;
     let catch_all: &[u8] = if is_like { b"%" } else { b"" };
-    if users.contains(catch_all)
+    let is_gone = |change: &Change| matches!(change, Change::Delete(TableRow::Mailbox(_)));
+    // A catch-all hides others, and the last mailbox is not to go unnoticed.
+    if (users.contains(catch_all) || plan.changes.iter().any(is_gone))
         && let Some(catalog) = session.stores.mailbox.catalog()
     {
         let examples = examples(catalog, session).await?;

@@ -3,6 +3,8 @@
 use crate::output::{Failure, text};
 use crate::pages::Pages;
 use crate::session::Session;
+use qmail_lookup_backends::trust::Proof;
+use qmail_lookup_config::Role;
 use qmail_lookup_core::editing::{belongs_to, of_owner};
 use qmail_lookup_core::{AliasRow, Backend, CredentialRow, Deadline, Editor, Table, TableRow, Username};
 use std::sync::Arc;
@@ -80,6 +82,22 @@ pub(crate) fn username(written: &[u8]) -> Result<Username, Failure> {
         Failure::usage(format!("'{}' {what}", text(written)))
     })?;
     Ok(name)
+}
+
+/// Fails if `name` is a mailbox by which a store shows that it has not lost its rows: without it all mail would wait.
+///
+/// # Errors
+/// If it is.
+pub(crate) fn is_no_canary(session: &Session, name: &Username) -> Result<(), Failure> {
+    for role in Role::ALL {
+        let store = session.config.store.role(role);
+        if matches!(&store.proof, Proof::Canary(canary) if canary == name) {
+            let what = format!("mailbox {name} is the canary of {}: without it no mail is delivered", store.table);
+            let help = format!("name another one as {}.canary first; --force does it anyway", store.table);
+            return Err(Failure::refused(format!("{what}; nothing was changed ({help})")));
+        }
+    }
+    Ok(())
 }
 
 /// What the tables say about a mailbox besides its own row.

@@ -70,6 +70,9 @@ pub(crate) struct List {
 /// Lines of one table on a terminal; the next ones get a table of their own, whose columns may be wider.
 const LINES: usize = 1000;
 
+/// Narrowest terminal whose width is respected.
+const WIDTH_MIN: u16 = 40;
+
 impl List {
     /// An empty one. `heads` name the columns.
     pub(crate) fn new(heads: &'static [&'static str], output: &mut Output) -> Self {
@@ -102,7 +105,11 @@ impl List {
             return;
         }
         let mut grid = Grid::new();
-        grid.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
+        grid.load_style(presets::NOTHING);
+        // A terminal may not know how wide it is.
+        if grid.width().is_some_and(|width| width >= WIDTH_MIN) {
+            grid.set_content_arrangement(ContentArrangement::Dynamic);
+        }
         grid.set_header(self.heads.iter().copied());
         self.grid.drain(..).for_each(|line| _ = grid.add_row(line));
         output.line(grid.trim_fmt());

@@ -4,7 +4,9 @@ use super::Rows;
 use crate::output::Failure;
 use crate::session::Session;
 use qmail_lookup_core::moving::{Blank, Fit, Numbers, numbers};
-use qmail_lookup_core::{Backend, Deadline, EditCause, EditError, Editor, Numbering, Table, TableFacts, TableOptions};
+use qmail_lookup_core::{
+    Backend, Deadline, EditCause, EditError, Editor, Numbering, Table, TableFacts, TableOptions, TableRow,
+};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,6 +109,10 @@ impl<'s> Target<'s> {
         }
         let store = self.store(Table::Alias);
         let (editor, _) = self.editor(Table::Alias)?;
+        // Every entry has a number there, whether the entries above it are made already or not.
+        if store.kind() == "ldap" {
+            return Ok((Numbers::Required, numbered));
+        }
         let asked = if is_no_file_yet(&**store) {
             None
         } else {
@@ -120,7 +126,6 @@ impl<'s> Target<'s> {
         Ok((
             match asked.unwrap_or(new) {
                 Numbering::None => Numbers::Left,
-                Numbering::Free if store.kind() == "ldap" => Numbers::Required,
                 Numbering::Free => Numbers::Kept,
                 Numbering::Unique if complete && are_unique(rows, now)? => Numbers::Kept,
                 Numbering::Unique => Numbers::Assigned,
@@ -160,9 +165,9 @@ pub(crate) fn file_of(store: &dyn Backend) -> Option<std::path::PathBuf> {
 /// True if no number would be twice in a table that gets `rows` and keeps those rows of `now` that it holds already.
 fn are_unique(rows: &Rows, now: &Rows) -> Result<bool, Failure> {
     let mut used = Rows::new()?;
-    let mut add = |set: &[qmail_lookup_core::TableRow]| -> Result<(), Failure> {
+    let mut add = |set: &[TableRow]| -> Result<(), Failure> {
         for number in set.iter().filter_map(|row| row.cells().get(4).copied().flatten().map(<[u8]>::to_vec)) {
-            used.add(&qmail_lookup_core::TableRow::from_cells(Table::Rcpthosts, [Some(number)]))?;
+            used.add(&TableRow::from_cells(Table::Rcpthosts, [Some(number)]))?;
         }
         Ok(())
     };

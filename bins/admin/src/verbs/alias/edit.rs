@@ -15,6 +15,9 @@ use qmail_lookup_core::{AliasKey, AliasRow, Change, Ext, Table, TableRow, dotqma
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
+/// alias_username and alias_host.
+type Cells = (Vec<u8>, Vec<u8>);
+
 pub(super) async fn run(session: &Session, edit: &cli::Alias, output: &mut Output) -> Result<Exit, Failure> {
     match edit {
         cli::Alias::Add { user, ext, instructions, edit } => {
@@ -37,7 +40,7 @@ fn key(user: &OsStr, ext: &OsStr) -> Result<AliasKey, Failure> {
     Ok(AliasKey { username: username(user.as_bytes())?, alias })
 }
 
-fn cells(lines: &[OsString]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, Failure> {
+fn cells(lines: &[OsString]) -> Result<Vec<Cells>, Failure> {
     let cells = |line: &OsString| {
         let line = line.as_bytes();
         dotqmail::cells(line).map_err(|why| Failure::usage(format!("'{}': {why}; nothing was changed", text(line))))
@@ -59,7 +62,7 @@ async fn of_set(session: &Session, set: &AliasKey) -> Result<Vec<AliasRow>, Fail
 async fn add(
     session: &Session,
     set: &AliasKey,
-    cells: Vec<(Vec<u8>, Vec<u8>)>,
+    cells: Vec<Cells>,
     edit: &cli::Edit,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
@@ -77,7 +80,7 @@ async fn add(
 async fn del(
     session: &Session,
     set: &AliasKey,
-    cells: &[(Vec<u8>, Vec<u8>)],
+    cells: &[Cells],
     edit: &cli::Edit,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
@@ -103,7 +106,7 @@ async fn list(session: &Session, user: Option<&OsStr>, output: &mut Output) -> R
     if let Some(user) = user {
         let rows = aliases(session, &username(user.as_bytes())?).await?;
         let mut list = List::new(HEADS, output);
-        push(session, rows, &mut list, output);
+        push(session, &rows, &mut list, output);
         return list.end(Ok(()), output);
     }
     let mut pages = Pages::begin(session, Table::Alias).await?;
@@ -127,14 +130,15 @@ async fn all(session: &Session, pages: &mut Pages, list: &mut List, output: &mut
             None => held.len(),
         };
         let rest = held.split_off(whole);
-        push(session, std::mem::replace(&mut held, rest), list, output);
+        push(session, &held, list, output);
+        held = rest;
         if is_end {
             return Ok(());
         }
     }
 }
 
-fn push(session: &Session, rows: Vec<AliasRow>, list: &mut List, output: &mut Output) {
+fn push(session: &Session, rows: &[AliasRow], list: &mut List, output: &mut Output) {
     for (user, ext, line) in lines(session, rows) {
         list.push(vec![user, ext, line], output);
     }
@@ -147,7 +151,7 @@ fn set_of(row: &AliasRow) -> (Vec<u8>, Vec<u8>) {
 
 /// User, extension and dot-qmail line of each row, set after set, in the order in which they are carried out. Rows of a
 /// set that is misconfigured come as their two cells.
-pub(crate) fn lines(session: &Session, rows: Vec<AliasRow>) -> Vec<(String, String, String)> {
+pub(crate) fn lines(session: &Session, rows: &[AliasRow]) -> Vec<(String, String, String)> {
     let mut lines = Vec::new();
     for set in rows.chunk_by(|one, next| set_of(one) == set_of(next)) {
         let Some(first) = set.first() else { continue };

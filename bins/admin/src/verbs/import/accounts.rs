@@ -13,7 +13,8 @@ use qmail_lookup_core::settings::RuleSettings;
 /// Unless they say both uid and gid.
 pub(super) fn given(options: &cli::Import, losses: &mut Losses) -> Result<Given, Failure> {
     let (Some(uid), Some(gid)) = (options.uid, options.gid) else {
-        let what = "--uid UID and --gid GID are needed: those that the homes belong to, which the database does not say";
+        let what =
+            "--uid UID and --gid GID are needed: those that the homes belong to, which the database does not say";
         return Err(Failure::usage(what));
     };
     let rules = RuleSettings::default();

@@ -29,11 +29,11 @@ pub(super) struct Table {
     database: String,
     /// In lower case.
     pub(super) name: String,
-    /// Names of the columns in lower case, in the order of the values; those that the server computes are left out.
+    /// Names of the columns in lower case, in the order of the values.
     pub(super) columns: Vec<String>,
     /// What stands in a column of which nothing was said.
     defaults: Vec<Cell>,
-    /// Whether the importer takes the column.
+    /// Whether the importer takes the column, or loses nothing without it.
     is_carried: Vec<bool>,
     is_wanted: bool,
 }
@@ -115,7 +115,8 @@ impl<R: BufRead> Dump<R> {
         let mut lexer = Lexer::new(source);
         let first = lexer.peek().map_err(|error| Failure::temporary(format!("{file}: {error}")))?;
         if matches!(first, Some(0x1F | 0x28 | 0xFD)) {
-            let what = "is not the text that mysqldump writes; is it compressed? (zcat FILE | qmail-lookup import ... -)";
+            let what =
+                "is not the text that mysqldump writes; is it compressed? (zcat FILE | qmail-lookup import ... -)";
             return Err(Failure::usage(format!("{file}: {what}")));
         }
         Ok(Self {
@@ -215,9 +216,7 @@ impl<R: BufRead> Dump<R> {
             let table = name(database, table);
             let (what, why) = match column.as_str() {
                 "" => (format!("table {table}"), format!("{count} rows, which are not carried over")),
-                _ => {
-                    (format!("table {table}, column {column}"), format!("{count} values, which are not carried over"))
-                }
+                _ => (format!("table {table}, column {column}"), format!("{count} values, which are not carried over")),
             };
             losses.add(what, why);
         }

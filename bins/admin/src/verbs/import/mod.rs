@@ -89,19 +89,19 @@ fn report(
     for table in Table::ALL {
         read.insert(table.name().to_owned(), json!(rows.count(table)?));
     }
-    let Copied { inserted, replaced, deleted, same, differing, refused, left_over } = copied;
+    let Copied { inserted, replaced, deleted, same, differing, refused, .. } = copied;
     let whole = losses.list().is_empty() && refused == 0 && differing == 0;
     let (lost, notes) = losses.to_json();
     let value = json!({
         "result": if whole { "imported" } else { "losses" }, "dry_run": options.into.dry_run, "read": read,
-        "inserted": inserted, "replaced": replaced, "deleted": deleted, "same": same, "differing": differing,
-        "refused": refused, "left_over": left_over, "losses": lost, "notes": notes,
+        "losses": lost, "notes": notes,
     });
     let counts: Vec<_> = read.iter().map(|(table, count)| format!("{table} {count}")).collect();
     output.result(&value, |out| {
         out.say(&format!("{}: rows of {}", options.source.display(), counts.join(", ")));
         let (done, would) = (["inserted", "replaced", "deleted"], if options.into.dry_run { "would be " } else { "" });
-        let fates = done.into_iter().zip([inserted, replaced, deleted]).filter(|(fate, n)| *n > 0 || *fate == "inserted");
+        let fates =
+            done.into_iter().zip([inserted, replaced, deleted]).filter(|(fate, n)| *n > 0 || *fate == "inserted");
         let fates: Vec<_> = fates.map(|(fate, n)| format!("{n} {would}{fate}")).collect();
         let rest = [("were there already", same), ("differ and were left", differing), ("left out", refused)];
         let rest: Vec<_> = rest.into_iter().filter(|(_, n)| *n > 0).map(|(fate, n)| format!("{n} {fate}")).collect();

@@ -54,7 +54,8 @@ pub(super) fn read(
     for row in hosts::virtual_rows(&virtual_domains, around, &mut told) {
         rows.add(&TableRow::Virtual(row))?;
     }
-    let [first, more, routes] = ["rcpthosts", "morercpthosts", "smtproutes"].map(|name| qmail.join("control").join(name));
+    let [first, more, routes] =
+        ["rcpthosts", "morercpthosts", "smtproutes"].map(|name| qmail.join("control").join(name));
     let (first, more, routes) = (file(&first)?, file(&more)?, file(&routes)?.unwrap_or_default());
     for row in hosts::rcpthosts([first.as_deref(), more.as_deref()], &routes, around, &mut told) {
         rows.add(&TableRow::Rcpthosts(row))?;
@@ -94,7 +95,12 @@ impl Site<'_> {
         }
         let mut passed: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
         let mut unasked = Vec::new();
-        for user in listed.iter().filter(|user| !made.iter().any(|made: &User| made.name == user.name)).cloned().collect::<Vec<_>>() {
+        for user in listed
+            .iter()
+            .filter(|user| !made.iter().any(|made: &User| made.name == user.name))
+            .cloned()
+            .collect::<Vec<_>>()
+        {
             let is_alias = user.name == self.rules.alias_user.as_bytes();
             match users::judge(&user, &look(&user.home), self.rules) {
                 Judged::PassedOver(why) => passed.entry(why).or_default().push(text(&user.name)),
@@ -165,7 +171,10 @@ impl Site<'_> {
         for (why, names) in shut {
             let is_known = matches!(why, NO_SHADOW | "locked" | "expired" | "no system user");
             let list = if is_known { &mut self.told.notes } else { &mut self.told.losses };
-            list.push((format!("password of {}", some(&names)), format!("{why}: the row has none, and nobody can log in")));
+            list.push((
+                format!("password of {}", some(&names)),
+                format!("{why}: the row has none, and nobody can log in"),
+            ));
         }
         with_logins
     }

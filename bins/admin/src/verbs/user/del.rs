@@ -1,7 +1,7 @@
 //! `user del`.
 
 use crate::cli;
-use crate::editing::rows::{others, the_mailbox};
+use crate::editing::rows::{is_no_canary, others, the_mailbox};
 use crate::editing::{Plan, make};
 use crate::exit::Exit;
 use crate::output::{Failure, Output, text};
@@ -16,6 +16,9 @@ pub(super) async fn run(
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let row = the_mailbox(session, name).await?;
+    if !edit.force {
+        is_no_canary(session, name)?;
+    }
     let others = others(session, name).await?;
     let (aliases, virtuals) = (others.aliases.len(), others.virtuals.len());
     if aliases + virtuals > 0 && !with_rows && !edit.force {

@@ -1,7 +1,7 @@
 //! `user rename`.
 
 use crate::cli;
-use crate::editing::rows::{Others, by, editor, mailbox, others, the_mailbox};
+use crate::editing::rows::{Others, by, editor, is_no_canary, mailbox, others, the_mailbox};
 use crate::editing::{Plan, make};
 use crate::exit::Exit;
 use crate::output::{Failure, Output};
@@ -23,6 +23,9 @@ pub(super) async fn run(
     let row = TableRow::Mailbox(the_mailbox(session, name).await?);
     if mailbox(session, new).await?.is_some() {
         return Err(Failure::refused(format!("there is a mailbox {new} already; nothing was changed")));
+    }
+    if !edit.force {
+        is_no_canary(session, name)?;
     }
     let others = others(session, name).await?;
     let forwards = others.forwards.iter().filter(|row| !name.matches(of_owner(row))).count();

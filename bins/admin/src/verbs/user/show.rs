@@ -14,7 +14,7 @@ use serde_json::json;
 
 pub(super) async fn run(session: &Session, name: &Username, output: &mut Output) -> Result<Exit, Failure> {
     let row = the_mailbox(session, name).await?;
-    let sets = lines(session, aliases(session, name).await?);
+    let sets = lines(session, &aliases(session, name).await?);
     let virtuals = which(session, Table::Virtual, |row| name.matches(of_owner(row))).await?;
     let cell = |cell: &Option<Vec<u8>>| text(cell.as_deref().unwrap_or_default());
     let standing = word(Standing::read(row.mailbox.suspended.as_deref()));

@@ -23,9 +23,8 @@ struct Column {
 }
 
 /// What an item of CREATE TABLE begins with if it is no column.
-const NO_COLUMN: [&str; 11] = [
-    "PRIMARY", "UNIQUE", "KEY", "INDEX", "FULLTEXT", "SPATIAL", "CONSTRAINT", "FOREIGN", "CHECK", "PERIOD", "LIKE",
-];
+const NO_COLUMN: [&str; 11] =
+    ["PRIMARY", "UNIQUE", "KEY", "INDEX", "FULLTEXT", "SPATIAL", "CONSTRAINT", "FOREIGN", "CHECK", "PERIOD", "LIKE"];
 
 impl<R: BufRead> Dump<R> {
     fn token(&mut self) -> Result<Token, Failure> {
@@ -169,9 +168,7 @@ impl<R: BufRead> Dump<R> {
         let known = self.known.get(&place);
         let columns = match (listed, known) {
             (Some(columns), _) => columns,
-            (None, Some(known)) => {
-                known.columns.iter().filter(|column| !column.is_computed).map(|column| column.name.clone()).collect()
-            }
+            (None, Some(known)) => known.columns.iter().map(|column| column.name.clone()).collect(),
             (None, None) => {
                 let what = "its columns are not named; dump with the tables' definitions, or with --complete-insert";
                 return Err(self.wrong(&place.1, what));
@@ -183,7 +180,12 @@ impl<R: BufRead> Dump<R> {
             Table { database: place.0.clone(), name: place.1.clone(), columns, defaults, ..Table::default() };
         let carried = (self.carries)(&table);
         table.is_wanted = carried.is_some();
-        let is_carried = |name: &String| carried.is_some_and(|carried| carried.contains(&name.as_str()));
+        // What the server computes is in other columns too.
+        let is_computed = |name: &String| {
+            known.is_some_and(|known| known.columns.iter().any(|own| own.is_computed && own.name == *name))
+        };
+        let is_carried =
+            |name: &String| carried.is_some_and(|carried| carried.contains(&name.as_str())) || is_computed(name);
         table.is_carried = table.columns.iter().map(is_carried).collect();
         let other = self.seen.iter().find(|((database, _), wanted)| **wanted && *database != table.database);
         if let (true, Some(((other, _), _))) = (table.is_wanted, other) {

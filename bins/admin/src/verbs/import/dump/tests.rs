@@ -85,8 +85,8 @@ CREATE TABLE `t` (
 LOCK TABLES `t` WRITE;
 /*!40000 ALTER TABLE `t` DISABLE KEYS */;
 INSERT INTO `t` VALUES
-(1,'one','(','usual'),
-(2,NULL,',','other');
+(1,'one',2,'(','usual'),
+(2,NULL,3,',','other');
 INSERT INTO `t` (`b`, `a`) VALUES ('b2','a2');
 REPLACE INTO t(a,b) VALUES ('a3','b3');
 INSERT IGNORE INTO `other` (`x`) VALUES (1),(2);
@@ -114,7 +114,8 @@ UNLOCK TABLES;
 
 #[test]
 fn a_dump_that_was_cut_off_anywhere_is_an_error() {
-    let text = b"-- MySQL dump\nCREATE TABLE t (a int, b int);\nINSERT INTO t VALUES (1,'x');\n/* c */\nDELIMITER ;;\nx;;\n\
+    let text =
+        b"-- MySQL dump\nCREATE TABLE t (a int, b int);\nINSERT INTO t VALUES (1,'x');\n/* c */\nDELIMITER ;;\nx;;\n\
                  DELIMITER ;\nSET x=1;\n-- Dump completed\n";
     assert!(read(text).is_ok());
     for end in 15..text.len() - 2 {
@@ -140,7 +141,10 @@ fn other_tables_other_databases_and_columns_without_names() {
           INSERT INTO u VALUES (1);\n-- Dump completed",
     )
     .unwrap();
-    assert_eq!((rows.len(), losses), (1, vec![("table d2.u".to_owned(), "1 rows, which are not carried over".to_owned())]));
+    assert_eq!(
+        (rows.len(), losses),
+        (1, vec![("table d2.u".to_owned(), "1 rows, which are not carried over".to_owned())])
+    );
     assert!(read(b"\x1F\x8B\x08").unwrap_err().contains("zcat"));
 }
 
