@@ -201,6 +201,15 @@ pub trait Catalog: Send + Sync {
     /// If the store could not be asked.
     async fn scan(&self, table: Table, after: Option<&Mark>, by: Deadline) -> Result<Box<dyn Scan>, LookupError>;
 
+    /// How many rows of table mailbox have no password, by the store's own count: a scan that shows more of them was not
+    /// shown all passwords. `None` if a store shows a row whole or not at all.
+    ///
+    /// # Errors
+    /// If the store could not be asked.
+    async fn without_password(&self, _by: Deadline) -> Result<Option<u64>, LookupError> {
+        Ok(None)
+    }
+
     /// Something that differs whenever `tables` differ, and that costs less than reading them: two equal stamps mean that
     /// nothing has changed between them. `None` if the store has nothing of the kind.
     ///

@@ -24,6 +24,7 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("migrate::an_old_table_without_login_columns_fits", &["mariadb"], bare),
         trial("migrate::the_state_file_is_private_and_gone_at_the_end", &[], state),
         trial("migrate::no_password_is_shown", &["mariadb"], no_password),
+        trial("migrate::passwords_that_are_hidden_from_us_are_not_lost", &["ldap"], hidden),
     ]
 }
 
@@ -237,5 +238,22 @@ fn no_password() -> Outcome {
         let run = world.migrate(&from, &to, more)?;
         ensure(!(run.out + &run.err).contains("open-sesame"), format!("{more:?}"))?;
     }
+    Ok(())
+}
+
+/// A directory shows such an account mailboxes without passwords, and says nothing else.
+fn hidden() -> Outcome {
+    let world = World::new(&["ldap"])?;
+    let from = source(&world, &few())?;
+    let directory = world.ldap_empty("hides")?;
+    world.migrate(&from, &directory, &[])?.exits(0)?;
+    let reader = world.ldap_as("hides", "cn=reader,dc=test", "reader")?;
+    let to = world.sqlite("target.db");
+    world.migrate(&reader, &to, &[])?.exits(111)?.complains(&["2 mailboxes show no password", "hidden"])?;
+    ensure(!world.path("target.db").exists(), "the target was made")?;
+    world.run(&["--config", &reader, "export"])?.exits(111)?.complains(&["hidden"])?;
+    world.run(&["--config", &reader, "export", "--no-passwords"])?.exits(0)?.says("# without passwords")?;
+    world.run(&["compare", "--from", &from, "--to", &reader])?.exits(111)?.complains(&["hidden"])?;
+    world.run(&["compare", "--from", &from, "--to", &reader, "--no-passwords"])?.exits(0)?.says("not compared")?;
     Ok(())
 }

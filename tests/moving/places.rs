@@ -108,10 +108,15 @@ impl World {
 
     /// The configuration of a base.
     pub(super) fn ldap(&self, name: &str) -> Result<String, Failed> {
-        let (url, base, user) = (self.directory()?.ldapi(), base(name), slapd::USER);
+        self.ldap_as(name, slapd::USER, name)
+    }
+
+    /// The configuration `file` of a base that is read as `user`.
+    pub(super) fn ldap_as(&self, name: &str, user: &str, file: &str) -> Result<String, Failed> {
+        let (url, base) = (self.directory()?.ldapi(), base(name));
         let password = self.path("password");
         self.write(
-            &format!("{name}.toml"),
+            &format!("{file}.toml"),
             &format!(
                 "[store]\nkind = \"ldap\"\nservers = [\"{url}\"]\nbind_dn = \"{user}\"\npassword_file = \"{}\"\n\
                  base = \"{base}\"\nauth = \"compare\"\n",

@@ -53,6 +53,22 @@ impl Catalog for Store {
         Ok(Box::new(LdapScan { asks, reader, context, cut: None }))
     }
 
+    /// To who may not search by the password its absence is undefined; to who may not read it, it is there.
+    async fn without_password(&self, by: Deadline) -> Result<Option<u64>, LookupError> {
+        let (server, conn) = self.reach(by).await?;
+        let context = server.context();
+        let Some(place) = server.settings.mapping.place(Table::Mailbox) else { return Ok(None) };
+        let filter = class_filter(&place, &format!("(!({}=*))", entry::PASSWORD));
+        let mut pages = Pages::new(conn.ldap.clone(), place.base, filter, ["1.1"]);
+        let mut count = 0;
+        loop {
+            let page = timeout_at(by.instant().into(), pages.next()).await.map_err(|_| server.too_late())?;
+            let page = page.map_err(|trouble| trouble.into_error("counting passwords", place.base, context))?;
+            let Some(page) = page else { return Ok(Some(count)) };
+            count += page.len() as u64;
+        }
+    }
+
     async fn stamp(&self, tables: &[Table], by: Deadline) -> Result<Option<Vec<u8>>, LookupError> {
         self.stamp_of(tables, by).await
     }

@@ -3,7 +3,9 @@
 mod editing;
 mod moving;
 
-pub(crate) use editing::{Alias, AliasVerb, Edit, Hash, MakeHome, Password, Rcpthost, RcpthostVerb, User, UserAdd, Virtual, VirtualVerb};
+pub(crate) use editing::{
+    Alias, AliasVerb, Edit, Hash, MakeHome, Password, Rcpthost, RcpthostVerb, User, UserAdd, Virtual, VirtualVerb,
+};
 pub(crate) use moving::{Compare, Export, Format, Import, Into, Migrate};
 
 use clap::{Args, Parser, Subcommand};

@@ -14,5 +14,5 @@ mod written;
 
 pub use ahead::Ahead;
 pub use mailbox::{belongs_to, of_owner, renamed, with_standing};
-pub use sets::{NO_NUMBER, added, with_lines};
+pub use sets::{added, with_lines};
 pub use written::{fits, virtual_cells};

@@ -4,9 +4,7 @@ use crate::alias::{AliasRow, without_trailing_blanks};
 use crate::editor::Numbering;
 use crate::key::AliasKey;
 use crate::mailbox::Cell;
-
-/// What stands for "no number" where a row must have one: such a row comes last.
-pub const NO_NUMBER: i128 = 4_294_967_295;
+use crate::moving::numbers::UNNUMBERED;
 
 /// Rows for `set` that hold `instructions`, (alias_username, alias_host) each, in their order, behind the rows that are
 /// there. They get the next numbers, unless the table gives them itself, or its rows have none.
@@ -18,14 +16,15 @@ pub fn added(
     numbering: Numbering,
 ) -> Vec<AliasRow> {
     let number = |row: &AliasRow| -> Option<i128> { std::str::from_utf8(row.seq.as_deref()?).ok()?.parse().ok() };
-    let real = there.iter().filter_map(number).filter(|number| *number != NO_NUMBER);
+    let has_none = |row: &&AliasRow| row.seq.as_deref() == Some(UNNUMBERED);
+    let real = there.iter().filter(|row| !has_none(row)).filter_map(number);
     let mut next = match (numbering, real.max()) {
         (Numbering::Free, Some(last)) => Some(last.saturating_add(1)),
         (Numbering::Free, None) if there.is_empty() => Some(1),
         _ => None,
     };
     // Where all rows have the number that is none, so do these.
-    let none = there.iter().any(|row| number(row) == Some(NO_NUMBER)) && numbering == Numbering::Free;
+    let none = there.iter().any(|row| has_none(&row)) && numbering == Numbering::Free;
     let mut seq = || {
         let number = next?;
         next = Some(number.saturating_add(1));
@@ -36,7 +35,10 @@ pub fn added(
         alias: Some(set.alias.as_bytes().to_vec()),
         alias_username: Some(user),
         alias_host: Some(host),
-        seq: seq().or(none.then_some(NO_NUMBER)).map(|number| number.to_string().into_bytes()),
+        seq: match seq() {
+            Some(number) => Some(number.to_string().into_bytes()),
+            None => none.then(|| UNNUMBERED.to_vec()),
+        },
     };
     instructions.into_iter().map(row).collect()
 }

@@ -96,6 +96,9 @@ async fn run(
     let target = Target::look(session).await?;
     progress.begin("reading the target", None);
     let now = Rows::of_tables(session, &target.tables(), |_, n| progress.advance(n)).await?;
+    if target.tables().contains(&Table::Mailbox) {
+        now.show_passwords(session).await?;
+    }
     let was_empty = counts(&now)?.iter().all(|(_, n)| *n == 0);
     if !was_empty && !options.merge && !options.replace && !hooks.begun_before {
         return Err(Failure::refused(format!(

@@ -6,7 +6,8 @@ use crate::pages::Pages;
 use crate::session::Session;
 use qmail_lookup_backends::spool::{Place, Spool};
 use qmail_lookup_core::moving::set_key;
-use qmail_lookup_core::{Cell, Table, TableRow};
+use qmail_lookup_core::{Cell, Deadline, Table, TableRow};
+use std::time::Duration;
 
 /// The four tables.
 pub(crate) struct Rows {
@@ -56,9 +57,44 @@ impl Rows {
     /// Reads the tables of the stores; `step` is told of each page how many rows it had.
     ///
     /// # Errors
-    /// If a store cannot be read to its end, or cannot list its rows.
-    pub(crate) async fn of(session: &Session, step: impl FnMut(Table, u64)) -> Result<Self, Failure> {
-        Self::of_tables(session, &Table::ALL, step).await
+    /// If a store cannot be read to its end, or cannot list its rows; or hides passwords, if they are wanted.
+    pub(crate) async fn of(session: &Session, passwords: bool, step: impl FnMut(Table, u64)) -> Result<Self, Failure> {
+        let rows = Self::of_tables(session, &Table::ALL, step).await?;
+        if passwords {
+            rows.show_passwords(session).await?;
+        }
+        Ok(rows)
+    }
+
+    /// Fails if the store of mailboxes has more passwords than it has shown.
+    ///
+    /// # Errors
+    /// That, or if it cannot be asked.
+    pub(crate) async fn show_passwords(&self, session: &Session) -> Result<(), Failure> {
+        let store = &session.stores.mailbox;
+        let by = Deadline::after(PATIENCE);
+        let Some(catalog) = store.catalog() else { return Ok(()) };
+        let Some(without) = catalog.without_password(by).await? else { return Ok(()) };
+        let (mut sets, mut shown) = (self.sets(Table::Mailbox), 0_u64);
+        loop {
+            let set = sets.next_set()?;
+            if set.is_empty() {
+                break;
+            }
+            let lacks = |row: &&TableRow| match row {
+                TableRow::Mailbox(row) => row.password.as_ref().is_none_or(|password| password.expose().is_empty()),
+                _ => false,
+            };
+            shown += set.iter().filter(lacks).count() as u64;
+        }
+        if shown == without {
+            return Ok(());
+        }
+        Err(Failure::temporary(format!(
+            "{}: {shown} mailboxes show no password, but {without} have none: the others are hidden from this account, or \
+             were just changed (let it read them, or leave passwords out)",
+            store.place()
+        )))
     }
 
     /// As [`Rows::of`], of these tables only.
@@ -99,6 +135,9 @@ impl Rows {
         Sets { spool: self.spool(table), table, place: Place::default(), page: Vec::new().into_iter().peekable() }
     }
 }
+
+/// How long a store may count.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Rows that are read from the temporary file at once.
 const PAGE: usize = 500;

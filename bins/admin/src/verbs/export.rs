@@ -19,7 +19,7 @@ pub(crate) async fn run(session: &Session, options: &cli::Export, output: &mut O
     let mut file = options.output.as_deref().map(PrivateFile::begin).transpose()?;
     let mut progress = Progress::new(options.quiet);
     let mut reading = None;
-    let rows = Rows::of(session, |table, count| {
+    let rows = Rows::of(session, !options.no_passwords, |table, count| {
         if reading.replace(table) != Some(table) {
             progress.begin(&format!("reading {table}"), None);
         }

@@ -58,7 +58,7 @@ async fn compared(left: &Session, right: &Session, options: &cli::Compare, json:
     let mut progress = Progress::new(options.quiet || json);
     let mut report = Report::new([left, right], json)?;
     let mut questions = Questions::new()?;
-    let rows = if all { Some(read(left, right, &mut progress).await?) } else { None };
+    let rows = if all { Some(read(left, right, !options.no_passwords, &mut progress).await?) } else { None };
     if let Some(rows) = &rows {
         questions.of_rows(rows, [left, right], &mut report)?;
     }
@@ -96,11 +96,11 @@ async fn reachable(side: &Session, all: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn read(left: &Session, right: &Session, progress: &mut Progress) -> Result<[Rows; 2], Failure> {
+async fn read(left: &Session, right: &Session, passwords: bool, progress: &mut Progress) -> Result<[Rows; 2], Failure> {
     let mut both = Vec::new();
     for (side, name) in [(left, "reading the left side"), (right, "reading the right side")] {
         progress.begin(name, None);
-        both.push(Rows::of(side, |_, rows| progress.advance(rows)).await?);
+        both.push(Rows::of(side, passwords, |_, rows| progress.advance(rows)).await?);
     }
     both.try_into().map_err(|_| Failure::temporary("two sides are needed"))
 }

@@ -51,7 +51,7 @@ pub(crate) async fn run(session: &Session, options: &cli::Import, output: &mut O
         other => other?,
     };
     if !options.into.dry_run {
-        let there = Rows::of(session, |_, _| {}).await?;
+        let there = Rows::of(session, true, |_, _| {}).await?;
         let (missing, explained) = (verify::missing(&rows, &there)?, copied.refused + copied.differing);
         if missing > explained {
             return Err(Failure::temporary(format!(

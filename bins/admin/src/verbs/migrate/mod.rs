@@ -45,7 +45,7 @@ async fn migrate(
     let begun_before = state.as_ref().map_or_else(|| was_begun(&place, &names.0, &names.1), State::begun);
     let mut progress = Progress::with_lines(options.into.quiet);
     progress.begin("reading the source", None);
-    let rows = Rows::of(&from.session, |_, n| progress.advance(n)).await;
+    let rows = Rows::of(&from.session, true, |_, n| progress.advance(n)).await;
     progress.end();
     let mut begins = || state.as_mut().map_or(Ok(()), State::note);
     let hooks = Hooks { begun_before, begins: &mut begins, stop };
