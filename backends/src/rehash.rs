@@ -261,6 +261,13 @@ pub fn declared<'f>(facts: &'f StoreFacts, column: &str) -> Option<&'f str> {
     found.map(|(_, declared)| declared.as_str())
 }
 
+/// The type of a column of a store of `kind` that is not known to hold `length` characters; `None` of one that is, or that
+/// is not there.
+#[must_use]
+pub fn is_too_narrow<'f>(facts: &'f StoreFacts, kind: &str, column: &str, length: usize) -> Option<&'f str> {
+    declared(facts, column).filter(|declared| !column::holds(kind, declared, length, None))
+}
+
 /// The first column of a store of `kind` that cannot hold a new row with a hash of `length` ASCII characters. Only a
 /// missing password_type is none.
 #[must_use]

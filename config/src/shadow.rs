@@ -1,14 +1,20 @@
 //! `[shadow]`: a second store that the daemon asks after each answer, to see whether it would have said the same.
 
 use crate::daemon::in_range;
-use crate::error::{ConfigError, Warning};
+use crate::error::{ConfigError, Place, Warning};
 use crate::open::Stores;
 use crate::refusal::Refusal;
+use crate::store::Role;
 use crate::{Config, Sources, load};
 use qmail_lookup_backends::registry::Registry;
+use qmail_lookup_core::Backend;
 use serde::Deserialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
+
+/// Keys of a store that say what of its place is read.
+const INSIDE: [&str; 3] = ["database", "base", "mapping"];
 
 /// `[shadow]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -49,25 +55,71 @@ pub struct ShadowStores {
     pub deadline: Duration,
     /// What should be known about its stores and its file.
     pub warnings: Vec<Warning>,
+    /// Where its stores are, one line each, for people. Never a secret.
+    pub lines: Vec<String>,
 }
 
 impl Config {
     /// Opens the stores of `shadow.config` under the rules of this configuration; `None` if there is none. The file is
-    /// read without the environment, whose variables are about our own stores, and nothing of it counts but `[store]`.
-    /// Connects to nothing.
+    /// read without the environment, whose variables are about our own stores, and nothing of it counts but `[store]`,
+    /// which it must have. Connects to nothing.
     ///
     /// # Errors
     /// If the file cannot be used, with its name and line.
     pub fn open_shadow(&self, registry: &Registry) -> Option<Result<ShadowStores, ConfigError>> {
-        let sources = Sources { config: Some(self.shadow.config.clone()?), ..Sources::default() };
-        Some(load(&sources, registry).and_then(|second| {
-            let second = Self { rules: self.rules.clone(), ..second };
-            let stores = second.open(registry)?;
-            let about_stores = |warning: &Warning| warning.key.is_empty() || warning.key.starts_with("store");
-            let warnings = second.warnings.into_iter().filter(about_stores).collect();
-            Ok(ShadowStores { stores, deadline: second.deadline, warnings })
-        }))
+        self.shadow.config.as_deref().map(|path| self.shadow_of(path, registry))
     }
+
+    fn shadow_of(&self, path: &Path, registry: &Registry) -> Result<ShadowStores, ConfigError> {
+        let second = load(&Sources { config: Some(path.to_owned()), ..Sources::default() }, registry)?;
+        if let Some(legacy) = second.layers.sqlserver() {
+            let problem = format!("no table [store]; that of {} is not asked in its place", legacy.display());
+            return Err(ConfigError::new(Place::file(path), "", problem).with_help("add [store] of the second store"));
+        }
+        let second = Self { rules: self.rules.clone(), ..second };
+        let (own, stores) = (self.open(registry)?, second.open(registry)?);
+        let about_stores = |warning: &Warning| warning.key.is_empty() || warning.key.starts_with("store");
+        let mut warnings: Vec<_> = second.warnings.iter().filter(|warning| about_stores(warning)).cloned().collect();
+        let same: Vec<_> = Role::ALL.into_iter().filter(|&role| same(role, (self, &own), (&second, &stores))).collect();
+        if !same.is_empty() {
+            let text =
+                format!("the daemon's own store, too, of {}: compared with itself, nothing differs", names(&same));
+            let warning = Warning::unwise(second.place("store"), "store", text);
+            warnings.push(warning.with_help("name the store that is to take its place"));
+        }
+        let line = |(store, roles): (&Arc<dyn Backend>, Vec<Role>)| {
+            let inside = roles.first().and_then(|&role| second.inside(role));
+            let inside = inside.map(|inside| format!(", {inside}")).unwrap_or_default();
+            format!("second store, {}: {}{inside}", names(&roles), store.place())
+        };
+        let lines = stores.each().into_iter().map(line).collect();
+        Ok(ShadowStores { deadline: second.deadline, warnings, lines, stores })
+    }
+
+    /// The database, or the base of the directory.
+    fn inside(&self, role: Role) -> Option<&str> {
+        let settings = &self.store.role(role).settings;
+        ["database", "base"].iter().find_map(|&key| settings.get(key)?.as_str())
+    }
+}
+
+fn names(roles: &[Role]) -> String {
+    roles.iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// True if both read the same rows, whoever they log in as.
+fn same(role: Role, own: (&Config, &Stores), second: (&Config, &Stores)) -> bool {
+    let [one, other] = [own, second].map(|(config, stores)| {
+        let store = match role {
+            Role::Mailbox => &stores.mailbox,
+            Role::Alias => &stores.alias,
+            Role::Virtual => &stores.virtuals,
+        };
+        let settings = config.store.role(role);
+        let inside = INSIDE.map(|key| settings.settings.get(key).cloned());
+        (settings.kind.clone(), store.place(), inside)
+    });
+    one == other
 }
 
 #[cfg(test)]

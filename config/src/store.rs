@@ -74,6 +74,21 @@ impl RoleStore {
         self.kind == other.kind && self.settings == other.settings
     }
 
+    /// True if both name the same database, or the same part of a directory: at the same servers these are the same rows.
+    #[must_use]
+    pub fn same_rows(&self, other: &Self) -> bool {
+        let same = |key: &&str| self.settings.get(*key) == other.settings.get(*key);
+        let is_server = matches!(&*self.kind, "mysql" | "ldap");
+        self.kind == other.kind && is_server && ["database", "base", "mapping"].iter().all(|key| same(&key))
+    }
+
+    /// Which database it is at its servers, or which part of a directory; empty for a file.
+    #[must_use]
+    pub fn part(&self) -> String {
+        let named = ["database", "base", "mapping"].iter().filter_map(|key| Some((key, self.settings.get(*key)?)));
+        named.map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(" ")
+    }
+
     /// True if logins are decided by comparing what is stored with what is offered; false if a directory decides them.
     #[must_use]
     pub fn compares_passwords(&self) -> bool {

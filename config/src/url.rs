@@ -32,7 +32,8 @@ fn refuse_password(url: &str) -> Result<(), ConfigError> {
         return Ok(());
     }
     let problem = "holds a password, which every user of this machine can see in the list of processes";
-    let help = "put it into a file and name that as store.password_file, or into QMAIL_LOOKUP_STORE__PASSWORD";
+    let help = "put it into a file and name that with ?password_file=PATH, or, where it is the only store, into \
+                QMAIL_LOOKUP_STORE__PASSWORD";
     Err(error("", problem).with_help(help))
 }
 
@@ -57,7 +58,8 @@ mod tests {
     #[test]
     fn errors_never_repeat_the_url() {
         let password = "--store: holds a password, which every user of this machine can see in the list of processes; \
-                        put it into a file and name that as store.password_file, or into QMAIL_LOOKUP_STORE__PASSWORD";
+                        put it into a file and name that with ?password_file=PATH, or, where it is the only store, into \
+                        QMAIL_LOOKUP_STORE__PASSWORD";
         assert_eq!(refuse("mysql://q:hunter2@db1/mail"), password);
         assert_eq!(refuse("mysql://q@db1/mail?password=hunter2"), password);
         assert_eq!(refuse("xyz://q:hunter2@db1/mail"), password);

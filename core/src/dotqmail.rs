@@ -28,7 +28,8 @@ pub fn names(dash: &[u8], ext: &[u8]) -> impl Iterator<Item = Vec<u8>> {
 /// (alias_username, alias_host) of a line that delivers: the inverse of rule A2.
 ///
 /// # Errors
-/// Why no row can hold it: a blank line, a comment, a program's or path's mark alone, a forward that A2 refuses.
+/// Why no row can hold it: a blank line, a comment, a program's or path's mark alone, a forward that A2 refuses, or
+/// one to an empty host.
 pub fn cells(line: &[u8]) -> Result<(Vec<u8>, Vec<u8>), &'static str> {
     let end = line.iter().rposition(|b| !matches!(b, b' ' | b'\t')).map_or(0, |last| last + 1);
     let line = line.get(..end).unwrap_or_default();
@@ -45,6 +46,9 @@ pub fn cells(line: &[u8]) -> Result<(Vec<u8>, Vec<u8>), &'static str> {
     }
     if !address.iter().all(|b| (0x21..=0x7E).contains(b)) {
         return Err("a forward may not hold a blank, a control character or a byte above 0x7E");
+    }
+    if address.ends_with(b"@") {
+        return Err("a forward may not end in @: a row without a host means the host that qmail adds");
     }
     Ok(match address.iter().rposition(|&b| b == b'@') {
         Some(at) => {
@@ -71,7 +75,7 @@ mod tests {
         assert_eq!(of("&me@example.org"), is("me", "example.org"));
         assert_eq!(of("a@b@c"), is("a@b", "c"));
         assert_eq!(of("me"), is("me", ""));
-        for refused in ["", " ", "# x", "|", ".", "&", "&@x", "+list", "&|x@y", "a b@c", "\u{e4}@b"] {
+        for refused in ["", " ", "# x", "|", ".", "&", "&@x", "+list", "&|x@y", "a b@c", "\u{e4}@b", "foo@", "&a@b@"] {
             assert!(of(refused).is_err(), "{refused}");
         }
     }

@@ -129,6 +129,12 @@ pub trait Rehearsal: Send {
     /// # Errors
     /// If the store could not be asked.
     async fn insert(&mut self, rows: &[TableRow], by: Deadline) -> Result<Vec<(usize, String)>, LookupError>;
+
+    /// True if what rows of `table` would meet is found out; no others may be put to it.
+    fn covers(&self, table: Table) -> bool {
+        let _ = table;
+        true
+    }
 }
 
 /// Changes rows and makes tables.
@@ -177,7 +183,8 @@ pub trait Editor: Send + Sync {
     async fn numbering(&self, by: Deadline) -> Result<Numbering, LookupError>;
 
     /// Begins a rehearsal with empty tables that are like those that are there; like those that [`Editor::create_tables`]
-    /// would make with `options` where there are none. `None` if the store cannot tell beforehand what it refuses.
+    /// would make with `options` where there are none. `None` if the store cannot tell beforehand what any of them refuses;
+    /// see [`Rehearsal::covers`] for one.
     ///
     /// # Errors
     /// If the store could not be asked.

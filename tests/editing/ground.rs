@@ -68,9 +68,15 @@ impl Ground {
 
     /// The tool at a terminal of its own.
     pub(super) fn at_a_terminal(&self, args: &[&str]) -> Result<Terminal, Failed> {
+        self.shell_at_a_terminal("", args, "")
+    }
+
+    /// As [`Ground::at_a_terminal`], with commands of a shell before and after it.
+    pub(super) fn shell_at_a_terminal(&self, before: &str, args: &[&str], after: &str) -> Result<Terminal, Failed> {
         let config = self.config();
         let words = [&[program()?.display().to_string()][..], &self.args(&config, args).map_owned()].concat();
-        let line = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
+        let tool = words.iter().map(|word| format!("'{word}'")).collect::<Vec<_>>().join(" ");
+        let line = format!("{before}{tool}{after}");
         let mut command = Command::new("timeout");
         command.args(["30", "script", "-qec", &line, "/dev/null"]);
         command.env_clear().env("PATH", "/usr/bin:/bin").env("TERM", "dumb").env("SHELL", "/bin/sh");
@@ -111,9 +117,14 @@ impl Terminal {
 
     /// Types as a person does: the program shows what it asks for a moment before it hides what is typed.
     pub(super) fn types(&mut self, line: &str) -> Outcome {
+        self.sends(format!("{line}\n").as_bytes())
+    }
+
+    /// As [`Terminal::types`], of any bytes.
+    pub(super) fn sends(&mut self, bytes: &[u8]) -> Outcome {
         std::thread::sleep(Duration::from_millis(300));
         let keys = self.child.stdin.as_mut().ok_or("no standard input")?;
-        Ok(keys.write_all(format!("{line}\n").as_bytes())?)
+        Ok(keys.write_all(bytes)?)
     }
 
     /// Reads to the end. Gives what was shown, and the exit status.
@@ -150,9 +161,9 @@ pub(super) fn begin(ground: &Ground, args: &[&str]) -> Result<Child, Failed> {
 }
 
 /// What came of it, with this on standard input.
-pub(super) fn end(mut child: Child, input: &str) -> Result<Run, Failed> {
+pub(super) fn end(mut child: Child, input: impl AsRef<[u8]>) -> Result<Run, Failed> {
     if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(input.as_bytes())?;
+        stdin.write_all(input.as_ref())?;
     }
     let done = child.wait_with_output()?;
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
@@ -161,7 +172,7 @@ pub(super) fn end(mut child: Child, input: &str) -> Result<Run, Failed> {
 
 type Check = fn(&Ground) -> Outcome;
 
-fn on_sqlite(name: &str, more: &'static str, check: Check) -> Trial {
+pub(super) fn on_sqlite(name: &str, more: &'static str, check: Check) -> Trial {
     trial(&format!("editing::sqlite::{name}"), move || check(&Ground { site: Site::sqlite(more)? }))
 }
 
@@ -180,8 +191,12 @@ pub(super) fn on_sql(name: &str, more: &'static str, check: Check) -> Vec<Trial>
 /// A trial on each kind of store.
 pub(super) fn on_each(name: &str, more: &'static str, check: Check) -> Vec<Trial> {
     let mut trials = on_sql(name, more, check);
-    if slapd::missing().is_none() {
-        trials.push(trial(&format!("editing::slapd::{name}"), move || check(&Ground { site: Site::ldap(more)? })));
-    }
+    trials.extend(on_slapd(name, more, check));
     trials
+}
+
+/// A trial on a directory.
+pub(super) fn on_slapd(name: &str, more: &'static str, check: Check) -> Vec<Trial> {
+    let run = move || check(&Ground { site: Site::ldap(more)? });
+    slapd::missing().is_none().then(|| trial(&format!("editing::slapd::{name}"), run)).into_iter().collect()
 }

@@ -4,12 +4,14 @@ use crate::cli::{Run, program, run};
 use libtest_mimic::{Failed, Trial};
 use nix::fcntl::{AT_FDCWD, RenameFlags, renameat2};
 use qmail_lookup_tests::check::{Outcome, ensure, equal};
-use qmail_lookup_tests::site;
+use qmail_lookup_tests::server::mariadb;
+use qmail_lookup_tests::site::{self, Site};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A uid and a gid that nobody has.
@@ -25,6 +27,9 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("only_one_directory_is_made_as_root_and_only_where_nobody_interferes", as_root),
         trial("what_is_in_the_way_is_named", in_the_way),
         trial("the_child_has_no_other_groups", groups),
+        trial("a_new_mailbox_gets_its_home", added),
+        trial("a_file_server_that_is_silent_is_not_waited_for", silent),
+        trial("no_home_is_made_for_a_row_that_is_too_wide", wide),
     ]
 }
 
@@ -231,6 +236,9 @@ fn in_the_way(ground: &Ground) -> Outcome {
     refused(&closed.join("x"), &["may not", "closed"])?;
     refused(Path::new("relative/home"), &["not an absolute path"])?;
     refused(&ground.path("users/../other"), &["'..'"])?;
+    let locked = ground.own("users/locked")?;
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o500))?;
+    refused(&locked, &["users/locked/Maildir", "its owner may not write"])?;
     ensure(!ground.path("other").exists(), "made in spite of ..")
 }
 
@@ -250,4 +258,49 @@ fn groups(ground: &Ground) -> Outcome {
     let said: serde_json::Value = serde_json::from_slice(&done.stdout)?;
     equal("result", said["result"].as_str(), Some("refused"))?;
     ensure(!home.exists(), "made with one of root's groups")
+}
+
+fn add<'a>(config: &'a str, name: &'a str, home: &'a str) -> Vec<&'a str> {
+    let ids = ["--uid", "20311", "--gid", "20312"];
+    [&["--config", config, "user", "add", name], &ids[..], &["--home", home, "--create-home", "--no-password"]].concat()
+}
+
+fn added(ground: &Ground) -> Outcome {
+    let site = Site::sqlite("")?;
+    let (config, home) = (site.config().display().to_string(), ground.path("dora"));
+    let shown = home.display().to_string();
+    run(&add(&config, "dora", &shown))?.exits(0)?.says("mailbox dora added")?.says(&format!("{shown} made"))?;
+    for name in ["", "Maildir", "Maildir/tmp", "Maildir/new", "Maildir/cur"] {
+        is_private(&home.join(name))?;
+    }
+    run(&["--config", &config, "user", "show", "dora"])?.exits(0)?.says(&shown).map(drop)
+}
+
+fn silent(ground: &Ground) -> Outcome {
+    let site = Site::sqlite("")?;
+    let (config, home) = (site.config().display().to_string(), ground.path("users/dora").display().to_string());
+    let mut command = Command::new("timeout");
+    command.args(["60", "strace", "-f", "-qq", "-o", "/dev/null", "-e", "trace=mkdirat"]);
+    command.args(["-e", "inject=mkdirat:delay_enter=20000000"]).arg(program()?).args(add(&config, "dora", &home));
+    let begun = Instant::now();
+    let done = command.stdin(Stdio::null()).output()?;
+    let took = begun.elapsed();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    ensure(done.status.code() == Some(111) && took < Duration::from_secs(15), format!("{took:?}: {done:?}"))?;
+    let words = ["users/dora: not made within 10 s", "how much of it is there is not known"];
+    ensure(words.iter().all(|word| said.contains(word)) && said.lines().count() == 1, &said)?;
+    ensure(done.stdout.is_empty(), format!("{done:?}"))?;
+    run(&["--config", &config, "user", "show", "dora"])?.exits(1).map(drop)
+}
+
+fn wide(ground: &Ground) -> Outcome {
+    if mariadb::missing().is_some() {
+        return Ok(());
+    }
+    let site = Site::mariadb("")?;
+    site.sql("ALTER TABLE mailbox MODIFY username varchar(32) CHARACTER SET ascii NOT NULL")?;
+    let (config, name, home) = (site.config().display().to_string(), "d".repeat(33), ground.path("dora"));
+    let done = run(&add(&config, &name, &home.display().to_string()))?.exits(1)?;
+    done.complains(&["column username", "varchar(32)", "33 characters", "nothing was changed"])?;
+    ensure(!home.exists(), "a home without a row")
 }

@@ -2,6 +2,7 @@
 
 mod ground;
 mod homes;
+mod judge;
 mod passwords;
 mod rows;
 mod user;
@@ -10,5 +11,5 @@ use libtest_mimic::Trial;
 
 /// All trials.
 pub(crate) fn trials() -> Vec<Trial> {
-    [user::trials(), rows::trials(), homes::trials(), passwords::trials()].into_iter().flatten().collect()
+    [user::trials(), rows::trials(), judge::trials(), homes::trials(), passwords::trials()].into_iter().flatten().collect()
 }

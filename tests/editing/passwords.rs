@@ -1,8 +1,11 @@
 //! Passwords: where they come from, what they become, and that nobody sees them.
 
-use super::ground::{Ground, PASSWORD, begin, end, on_each, on_sql, until_it_reads};
+use super::ground::{Ground, PASSWORD, begin, end, on_each, on_slapd, on_sql, on_sqlite, until_it_reads};
+use crate::cli::program;
 use libtest_mimic::Trial;
 use qmail_lookup_tests::check::{Outcome, ensure, equal};
+use std::os::unix::fs::MetadataExt;
+use std::process::{Command, Stdio};
 
 pub(super) fn trials() -> Vec<Trial> {
     [
@@ -12,9 +15,16 @@ pub(super) fn trials() -> Vec<Trial> {
         on_each("a_row_that_changed_meanwhile_is_left", "", meanwhile),
         on_sql("a_store_that_keeps_something_else", "", spoiled),
         on_sql("columns_that_are_too_narrow", "", narrow),
+        on_slapd("a_bind_carries_utf_8_alone", "", bound),
     ]
     .into_iter()
     .flatten()
+    .chain([
+        on_sqlite("a_terminal_of_any_character_set", "", latin),
+        on_sqlite("a_signal_leaves_the_terminal_as_it_was", "", signals),
+        on_sqlite("lines_may_end_as_on_other_systems", "", carriage_return),
+        on_sqlite("nobody_looks_into_its_memory", "", private),
+    ])
     .collect()
 }
 
@@ -120,4 +130,75 @@ fn narrow(g: &Ground) -> Outcome {
     let words = ["password_type", "Crypt-Password", "ALTER TABLE mailbox MODIFY password_type"];
     g.run(&["user", "passwd", "iain"])?.exits(1)?.complains(&words)?;
     g.run_with(&["auth", "iain"], "open sesame\n")?.exits(0).map(drop)
+}
+
+fn latin(g: &Ground) -> Outcome {
+    let typed = b"caf\xe9-sol\n";
+    let mut terminal = g.at_a_terminal(&["user", "passwd", "iain"])?;
+    terminal.until("New password: ")?;
+    terminal.sends(typed)?;
+    terminal.until("Again: ")?;
+    terminal.sends(typed)?;
+    equal("exit", terminal.end()?.1, Some(0))?;
+    end(begin(g, &["auth", "iain"])?, typed)?.exits(0)?;
+    end(begin(g, &["auth", "iain"])?, "caf\u{fffd}-sol\n")?.exits(1)?;
+    let mut terminal = g.at_a_terminal(&["auth", "iain"])?;
+    terminal.until("Password: ")?;
+    terminal.sends(typed)?;
+    let (shown, code) = terminal.end()?;
+    equal("exit", code, Some(0))?;
+    ensure(!shown.contains("sol"), shown)
+}
+
+fn signals(g: &Ground) -> Outcome {
+    let args = ["user", "passwd", "iain"];
+    let after = "; echo \"code $?\"; stty -a";
+    for (before, key, code) in
+        [("trap : INT; ", &b"\x03"[..], "code 130"), ("timeout --foreground --preserve-status 2 ", b"", "code 143")]
+    {
+        let mut terminal = g.shell_at_a_terminal(before, &args, after)?;
+        terminal.until("New password: ")?;
+        terminal.sends(key)?;
+        let (shown, _) = terminal.end()?;
+        ensure(shown.contains(code) && shown.contains(" echo ") && shown.contains("susp = ^Z"), shown)?;
+    }
+    g.run_with(&["auth", "iain"], "open sesame\n")?.exits(0).map(drop)
+}
+
+fn carriage_return(g: &Ground) -> Outcome {
+    g.run_with(&["user", "passwd", "iain"], &format!("{PASSWORD}\r\n"))?.exits(0)?;
+    for line in [format!("{PASSWORD}\n"), format!("{PASSWORD}\r\n"), format!("{PASSWORD}\r")] {
+        g.run_with(&["auth", "iain"], &line)?.exits(0)?;
+    }
+    g.run_with(&["user", "passwd", "iain"], "x\r\r\n")?.exits(100)?.complains(&["carriage return"])?;
+    g.run_with(&["user", "passwd", "iain"], "\r\n")?.exits(100)?.complains(&["empty"]).map(drop)
+}
+
+fn bound(g: &Ground) -> Outcome {
+    let home = g.home("bob");
+    let add = ["user", "add", "carol", "--uid", "20002", "--gid", "20002", "--home", &home];
+    for args in [&["user", "passwd", "iain"][..], &add] {
+        end(begin(g, args)?, b"caf\xe9\n")?.exits(1)?.complains(&["UTF-8", "nothing was changed"])?;
+    }
+    g.run(&["user", "show", "carol"])?.exits(1)?;
+    g.run_with(&["auth", "iain"], "open sesame\n")?.exits(0).map(drop)
+}
+
+fn private(g: &Ground) -> Outcome {
+    // What root may not be refused, another uid may.
+    let tool = g.site.path("tool");
+    std::fs::copy(program()?, &tool)?;
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=20311", "--regid=20311", "--clear-groups"]).arg(&tool).args(["auth", "iain"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let seen = until_it_reads(&child).and_then(|()| {
+        let of = |name: &str| format!("/proc/{}/{name}", child.id());
+        let limits = std::fs::read_to_string(of("limits"))?;
+        let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap_or_default().to_owned();
+        equal("core", core.split_whitespace().nth(4), Some("0"))?;
+        equal("the kernel gives it to root if it is not dumpable", std::fs::metadata(of("environ"))?.uid(), 0)
+    });
+    child.kill()?;
+    child.wait()?;
+    seen
 }

@@ -130,6 +130,7 @@ fn down(g: &Ground) -> Outcome {
         &["user", "list"][..],
         &["user", "suspend", "iain"],
         &["user", "del", "iain"],
+        &["user", "add", "carol", "--uid", "9", "--gid", "9", "--home", "/h", "--no-password"],
         &["alias", "add", "iain", "x", "./M/"],
         &["virtual", "del", "sales@bar.com"],
         &["rcpthost", "add", "new.test", "--force"],

@@ -1,8 +1,9 @@
 //! `user`: what each verb does, refuses, and takes along.
 
-use super::ground::{Ground, PASSWORD, on_each, on_sql};
-use libtest_mimic::Trial;
+use super::ground::{Ground, PASSWORD, on_each, on_slapd, on_sql, on_sqlite};
+use libtest_mimic::{Failed, Trial};
 use qmail_lookup_tests::check::{Outcome, ensure, equal};
+use std::os::unix::fs::{MetadataExt, chown};
 
 pub(super) fn trials() -> Vec<Trial> {
     [
@@ -15,9 +16,12 @@ pub(super) fn trials() -> Vec<Trial> {
         on_sql("half_a_renaming_is_none", "", undone),
         on_sql("a_table_without_suspended", "", old_table),
         on_each("lists_for_people_and_pipes", "", lists),
+        on_each("a_new_name_takes_nobody_elses_rows", "", orphans),
+        on_slapd("renaming_keeps_the_entry", "", kept),
     ]
     .into_iter()
     .flatten()
+    .chain([on_sqlite("half_a_renaming_goes_on", "", halfway)])
     .collect()
 }
 
@@ -67,6 +71,8 @@ fn refused(g: &Ground) -> Outcome {
     add("carol", "20001", "20001", &home, &[])?.exits(1)?.says("owned by 20002:20002")?;
     g.run(&["user", "show", "carol"])?.exits(1)?;
     g.run(&["user", "show", "=carol"])?.exits(1)?;
+    let value = add("carol", "20002", "20002", &home, &["--json", "--dry-run"])?.exits(0)?.json()?;
+    equal("what is meant is told, too", &value["meant"][0]["rule"], "P2")?;
     add("carol", "20002", "20002", &nowhere, &["--force"])?.exits(0)?;
     // Nobody logs in without a password, whatever he offers.
     for offered in ["\n", "x\n"] {
@@ -102,6 +108,8 @@ fn renamed(g: &Ground) -> Outcome {
     }
     g.run(&["user", "rename", "bob", "iain"])?.exits(1)?.complains(&["already"])?;
     g.run(&["user", "rename", "bob", "Bob"])?.exits(100)?;
+    // No force makes a name that the rules never use.
+    g.run(&["user", "rename", "bob", "=john", "--force"])?.exits(1)?.complains(&["K3", "nothing was changed"])?;
     g.run(&["alias", "add", "iain", "copy", "bob@mail.test"])?.exits(0)?;
     // The forward would dangle, and nobody has said that it may.
     g.run(&["user", "rename", "bob", "john"])?.exits(1)?.says("dangling")?.says("iain-copy")?;
@@ -128,7 +136,7 @@ fn deleted(g: &Ground) -> Outcome {
 
 fn seen(g: &Ground) -> Outcome {
     let daemon = g.site.start()?;
-    let asked = || -> Result<String, libtest_mimic::Failed> {
+    let asked = || -> Result<String, Failed> {
         Ok(String::from_utf8_lossy(&daemon.lookup("getpw", b"bob-x")?).into_owned())
     };
     let before = asked()?;
@@ -189,4 +197,79 @@ fn lists(g: &Ground) -> Outcome {
     let (shown, code) = g.at_a_terminal(&["user", "list", "bob"])?.end()?;
     equal("exit", code, Some(0))?;
     ensure(shown.contains("username") && shown.contains("bob") && !shown.contains('\t'), shown)
+}
+
+fn orphans(g: &Ground) -> Outcome {
+    g.run(&["alias", "add", "john", "x", "./Maildir/", "--force"])?.exits(0)?;
+    let rename = ["user", "rename", "bob", "john"];
+    g.run(&rename)?.exits(1)?.complains(&["1 row(s) of table alias", "nothing was changed", "--force"])?;
+    g.run(&["alias", "del", "john", "x"])?.exits(0)?;
+    g.run(&["virtual", "add", "x@new.test", "john", "--force"])?.exits(0)?;
+    g.run(&rename)?.exits(1)?.complains(&["1 of table virtual", "nothing was changed"])?;
+    g.run(&["user", "show", "bob"])?.exits(0)?;
+    g.run(&[&rename[..], &["--force"]].concat())?.exits(0).map(drop)
+}
+
+/// An entry that is more than a mailbox, and is named by it.
+fn kept(g: &Ground) -> Outcome {
+    let server = g.site.slapd.as_ref().ok_or("no slapd")?;
+    let base = "dc=test";
+    let entry = |name: &str| -> Result<String, Failed> {
+        server.search(base, "sub", &format!("(&(objectClass=qlookMailbox)(qlookUser={name}))"))
+    };
+    let found = entry("bob")?;
+    let dn = found.lines().find_map(|line| line.strip_prefix("dn: ")).ok_or(found.clone())?;
+    let more = "changetype: modify\nadd: objectClass\nobjectClass: extensibleObject\n-\nadd: telephoneNumber\ntelephoneNumber: 4711";
+    server.modify(&format!("dn: {dn}\n{more}\n\n"))?;
+    let is_whole = |name: &str| -> Outcome {
+        let found = entry(name)?;
+        let entries = found.lines().filter(|line| line.starts_with("dn: ")).count();
+        ensure(entries == 1 && found.contains("telephoneNumber: 4711") && !found.contains("description"), found)
+    };
+    g.run(&["user", "rename", "bob", "john"])?.exits(0)?;
+    is_whole("john")?;
+    // With addresses, both names are there in between.
+    g.run(&["virtual", "add", "bobby@bar.com", "john", "work"])?.exits(0)?;
+    g.run(&["user", "rename", "john", "jack"])?.exits(0)?;
+    is_whole("jack")?;
+    g.run(&["user", "show", "john"])?.exits(1)?;
+    g.run_with(&["auth", "jack"], "open sesame\n")?.exits(0)?;
+    g.run(&["virtual", "bobby@bar.com"])?.exits(0)?.says("jack").map(drop)
+}
+
+/// The addresses are in a store of their own, which stops in between.
+fn halfway(g: &Ground) -> Outcome {
+    let (file, other) = (g.site.path("db/store.sqlite"), g.site.path("db/other.sqlite"));
+    std::fs::copy(&file, &other)?;
+    let owner = std::fs::metadata(&file)?;
+    chown(&other, Some(owner.uid()), Some(owner.gid()))?;
+    g.site.reconfigure(&format!("[cache]\nttl = \"1h\"\n[store.virtual]\npath = \"{}\"", other.display()))?;
+    g.site.sql("ALTER TABLE mailbox ADD note TEXT; UPDATE mailbox SET note = 'vip' WHERE username = 'virtual'")?;
+    let virtuals = rusqlite::Connection::open(&other)?;
+    virtuals.execute_batch("CREATE TRIGGER stop BEFORE UPDATE ON virtual BEGIN SELECT RAISE(ABORT, 'no'); END")?;
+    let aliases = g.lines(&["alias", "list", "virtual"])?;
+    let daemon = g.site.start()?;
+    let before = daemon.lookup("getpw", b"john")?;
+    let rename = ["user", "rename", "virtual", "john"];
+    let words = ["virtual and john are both there", "one password", "`user rename virtual john` goes on"];
+    let failed = g.run(&rename)?;
+    ensure(matches!(failed.code, Some(1 | 111)), format!("{failed:?}"))?;
+    failed.complains(&words)?;
+    ensure(daemon.lookup("getpw", b"john")? != before, "the daemon answers as before")?;
+    for name in ["john", "virtual"] {
+        g.run_with(&["auth", name], "open sesame\n")?.exits(0)?;
+    }
+    g.run(&rename)?.complains(&words)?;
+    virtuals.execute_batch("DROP TRIGGER stop")?;
+    g.run(&rename)?.exits(0)?.says("mailbox virtual is john now")?;
+    g.run(&["user", "show", "virtual"])?.exits(1)?;
+    g.run(&["user", "show", "john"])?.exits(0)?.says("@virtual.com (ext @)")?;
+    let new: Vec<String> = aliases.iter().map(|line| line.replacen("virtual", "john", 1)).collect();
+    equal("aliases", g.lines(&["alias", "list", "john"])?, new)?;
+    equal("left", g.lines(&["alias", "list", "virtual"])?.len(), 0)?;
+    let note = "SELECT group_concat(note) FROM mailbox WHERE username = 'john'";
+    let note: Option<String> = rusqlite::Connection::open(&file)?.query_row(note, [], |row| row.get(0))?;
+    equal("a column of the site's own", note.as_deref(), Some("vip"))?;
+    daemon.stop();
+    Ok(())
 }

@@ -124,7 +124,9 @@ fn vpopmail() -> Result<(), Failed> {
         ["postmaster@example.com", "administrator"],
         ["joe.user@example.com", "quota"],
         ["none@example.com", "no password"],
-        ["clear@example.com", "in clear"],
+        ["clear@example.com", "pw_passwd is blank"],
+        ["all@example.com", "suspended"],
+        ["table backup_vpopmail", "2 rows"],
         ["robot@example.com", "a program"],
         ["example.com", ".qmail-default"],
     ] {
@@ -133,7 +135,10 @@ fn vpopmail() -> Result<(), Failed> {
     ensure(!done.err.contains("plain'word") && !done.err.contains("abcdefgh"), format!("{done:#?}"))?;
     logs_in(&store, "joe.user@example.com", "secret", 0)?;
     logs_in(&store, "joe.user@example.com", "Secret", 1)?;
-    logs_in(&store, "clear@example.com", "plain'word", 0)?;
+    logs_in(&store, "clear@example.com", "plain'word", 1)?;
+    logs_in(&store, "all@example.com", "secret", 1)?;
+    logs_in(&store, "fired@example.com", "secret", 1)?;
+    logs_in(&store, "none@example.com", "secret", 1)?;
     logs_in(&store, "closed@example.com", "secret", 1)?;
     logs_in(&store, "none@example.com", "", 1)?;
     run(&["--store", &store, "mailbox", "joe.user@example.com"])?.exits(0)?.says("1500")?.says("1600")?;
@@ -161,6 +166,13 @@ fn postfixadmin() -> Result<(), Failed> {
         ["backup.test", "relay"],
         ["off.test", "not active"],
         ["ann@example.com", "vacation"],
+        ["null@example.com", "suspended"],
+        ["nullalias@example.com", "not active"],
+        ["nulldouble.test", "domain alias that is not active"],
+        ["null.test", "domain that is not active"],
+        ["second2.test", "backupmx is NULL"],
+        ["second2.test", "without any address"],
+        ["lost@example.com", "waits"],
     ] {
         tells(&done, &words)?;
     }
@@ -175,6 +187,10 @@ fn postfixadmin() -> Result<(), Failed> {
     explains(&store, "ann@example.com", &["./", "far@example.org"])?;
     explains(&store, "list@example.com", &["joe@example.com", "far@example.org"])?;
     explains(&store, "gone@example.com", &["joe@example.com", "./"])?;
+    logs_in(&store, "null@example.com", "secret", 1)?;
+    explains(&store, "nullalias@example.com", &["joe@example.com", "./"])?;
+    explains(&store, "lost@example.com", &["A2"])?;
+    run(&["--store", &store, "rcpthost", "null.test"])?.exits(1)?;
     explains(&store, "any@second.test", &["x@example.org", "y@example.org"])?;
     run(&["--store", &store, "rcpthost", "backup.test"])?.exits(0)?;
     run(&["--store", &store, "rcpthost", "off.test"])?.exits(1)?;
@@ -208,11 +224,78 @@ fn others() -> Result<(), Failed> {
     std::fs::write(&file, whole.split("-- Dump completed").next().unwrap_or_default())?;
     let cut = import("vpopmail", &file, "sqlite:/nonexistent/x", &ids)?.exits(100)?;
     tells(&cut, &["old.sql", "cut off"])?;
+    // Beside the table of all domains it is not known which users count.
+    let all = whole.replace(
+        "-- Dump completed",
+        "CREATE TABLE vpopmail (pw_name int, pw_passwd int, pw_dir int, \
+                            pw_domain int);\n-- Dump completed",
+    );
+    std::fs::write(&file, all)?;
+    let both = import("vpopmail", &file, "sqlite:/nonexistent/x", &ids)?.exits(100)?;
+    tells(&both, &["my_site_test", "table vpopmail"])?;
     dump(&server, "old", &["--databases", "other"], &file)?;
     let two = import("vpopmail", &file, "sqlite:/nonexistent/x", &ids)?.exits(100)?;
     tells(&two, &["old.sql:", "my_site_test", "one database"])?;
     let nothing = import("mysqldump", &file, "sqlite:/nonexistent/x", &[])?.exits(100)?;
     tells(&nothing, &["mailbox", "my_site_test"])
+}
+
+/// A dump without the rows of a table must not empty it; nor one that lacks the table.
+fn replacing() -> Result<(), Failed> {
+    let (server, folder) = database("site", include_str!("data/postfixadmin.sql"))?;
+    let (file, store) = (folder.join("a.sql"), format!("sqlite:{}", folder.join("a.db").display()));
+    dump(&server, "site", &[], &file)?;
+    let options = ["--uid", "1500", "--gid", "1600", "--home", "/srv/mail"];
+    let replace = [&options[..], &["--replace"]].concat();
+    import("postfixadmin", &file, &store, &replace)?.exits(1)?;
+    let whole = rows(&store)?;
+    import("postfixadmin", &file, &store, &replace)?.exits(1)?;
+    for (form, table) in [
+        (&["--no-data"][..], "mailbox"),
+        (&["--ignore-table=site.alias"], "alias"),
+        (&["--ignore-table=site.alias_domain"], "alias_domain"),
+        (&["--ignore-table=site.domain"], "domain"),
+    ] {
+        dump(&server, "site", form, &file)?;
+        let done = import("postfixadmin", &file, &store, &replace)?.exits(100)?;
+        tells(&done, &["no rows of", &format!("table {table},"), "--replace"])?;
+        tells(&done, &[&format!("table {table}: "), "in the dump"])?;
+        equal(&format!("{form:?}"), rows(&store)?.as_str(), whole.as_str())?;
+    }
+    Ok(())
+}
+
+/// Who mail for nobody goes to, and how a catch-all is written, is as the configuration says.
+fn configured() -> Result<(), Failed> {
+    let statements = "CREATE TABLE mailbox (username varchar(99), password varchar(99), maildir varchar(99), domain \
+                      varchar(99)); CREATE TABLE alias (address varchar(99), goto varchar(99), domain varchar(99)); \
+                      CREATE TABLE domain (domain varchar(99), backupmx int); CREATE TABLE alias_domain (alias_domain \
+                      varchar(99), target_domain varchar(99)); INSERT INTO domain VALUES ('a.test', 0); INSERT INTO mailbox VALUES ('joe@a.test', '', '/h/joe/', ''); INSERT INTO \
+                      alias VALUES ('a_b@a.test', 'x@b.test', ''), ('@a.test', 'y@b.test', '')";
+    let (server, folder) = database("site", statements)?;
+    let file = folder.join("a.sql");
+    dump(&server, "site", &[], &file)?;
+    let config = folder.join("config.toml");
+    let text = format!(
+        "[rules]\nalias_user = \"others\"\nmin_uid = 50\nvirtual_patterns = \"like\"\n[store]\nkind = \"sqlite\"\n\
+         path = \"{}\"\n",
+        folder.join("a.db").display()
+    );
+    std::fs::write(&config, text)?;
+    let [config, file] = [config, file].map(|path| path.display().to_string());
+    let ids = ["--uid", "60", "--gid", "1600", "--quiet"];
+    let args = ["--config", &config, "import", "--format", "postfixadmin", &file];
+    let done = run(&[&args[..], &ids].concat())?.exits(1)?;
+    ensure(!done.err.contains("min_uid"), &*done.err)?;
+    let text = run(&["--config", &config, "export", "--quiet"])?.exits(0)?.out;
+    for row in ["others\ta_b@a.test", "a.test\t%\t@a.test"] {
+        ensure(text.contains(row), format!("{row}: {text}"))?;
+    }
+    for (address, target) in [("a_b@a.test", "x@b.test"), ("axb@a.test", "y@b.test")] {
+        let done = run(&["--config", &config, "explain", address])?;
+        ensure(done.out.contains(target), format!("{done:#?}"))?;
+    }
+    Ok(())
 }
 
 pub(super) fn trials() -> Vec<Trial> {
@@ -221,5 +304,7 @@ pub(super) fn trials() -> Vec<Trial> {
         needs_dump("vpopmails_users_log_in_and_get_their_mail", vpopmail),
         needs_dump("postfixadmins_users_log_in_and_get_their_mail", postfixadmin),
         needs_dump("one_table_a_domain_two_databases_a_cut_dump_and_standard_input", others),
+        needs_dump("replace_never_empties_what_the_dump_has_no_rows_of", replacing),
+        needs_dump("the_alias_user_and_the_catch_all_are_those_of_the_configuration", configured),
     ]
 }

@@ -213,12 +213,16 @@ fn state() -> Outcome {
     let (from, to) = (source(&world, &few())?, world.sqlite("target.db"));
     let place = world.path("state/m.json");
     let state = place.display().to_string();
-    let begun = format!("{{\"from\":\"{from}\",\"to\":\"{to}\",\"begun\":\"2026-01-01T00:00:00Z\"}}");
     std::fs::create_dir(world.path("state"))?;
-    std::fs::write(&place, &begun)?;
-    // Begun before: the rows that are there are its own.
-    sqlite::create(&world.path("target.db"), sqlite::Tables::Seq, &few()[..3])?;
-    world.migrate(&from, &to, &["--state", &state])?.exits(0)?.says("5 rows inserted, 3 already there")?;
+    // Cut off behind three of the tables: the rows that are there are its own.
+    sqlite::create(&world.path("target.db"), sqlite::Tables::Seq, &[])?;
+    let sql = |text: &str| rusqlite::Connection::open(world.path("target.db"))?.execute_batch(text);
+    sql("CREATE TRIGGER t BEFORE INSERT ON rcpthosts BEGIN SELECT RAISE(ABORT, 'no'); END")?;
+    world.migrate(&from, &to, &["--state", &state])?.exits(1)?;
+    equal("mode", std::fs::metadata(&place)?.permissions().mode() & 0o777, 0o600)?;
+    let begun = std::fs::read_to_string(&place)?;
+    sql("DROP TRIGGER t")?;
+    world.migrate(&from, &to, &["--state", &state])?.exits(0)?.says("1 rows inserted, 7 already there")?;
     ensure(!place.exists(), "the state file is left")?;
     equal("rows", world.export(&to)?, world.export(&from)?)?;
     // Of another migration.

@@ -149,6 +149,11 @@ fn otherwise() -> Outcome {
 
 fn view() -> Outcome {
     let site = Site::new("ALTER TABLE mailbox RENAME TO m; CREATE VIEW mailbox AS SELECT * FROM m")?;
+    let covered = Table::ALL.map(|table| site.rehearse(TableOptions::default()).map(|held| held.covers(table)));
+    equal("covered", covered.into_iter().collect::<Result<Vec<_>, _>>()?, vec![false, true, true, true])?;
+    for table in ["alias", "virtual", "rcpthosts"] {
+        site.sql(&format!("ALTER TABLE {table} RENAME TO m_{table}; CREATE VIEW {table} AS SELECT * FROM m_{table}"))?;
+    }
     let held = block_on(site.editor()?.rehearse(TableOptions::default(), soon()))?;
     ensure(held.is_none(), "held")
 }

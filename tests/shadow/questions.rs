@@ -7,11 +7,12 @@ use qmail_lookup_core::wire;
 use qmail_lookup_core::wire::auth::Question;
 use qmail_lookup_tests::check::{Outcome, ensure, equal};
 use qmail_lookup_tests::server::{mariadb, slapd};
-use qmail_lookup_tests::site::{DAEMON, Daemon, SECRET, Site, connect};
+use qmail_lookup_tests::site::{DAEMON, Daemon, SECRET, Site, connect, program};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 pub(super) fn trials() -> Vec<Trial> {
@@ -24,6 +25,7 @@ pub(super) fn trials() -> Vec<Trial> {
             trial("the_same_rows_in_mariadb_are_the_same", || same(Site::mariadb(""))),
             trial("what_differs_is_named_and_never_told", differs),
             trial("what_differs_only_during_an_edit_has_settled", settled),
+            trial("a_second_store_without_a_row_does_not_double_what_our_own_is_asked", half_filled),
             trial("mail_does_not_notice_a_second_store_that_hangs_or_is_down", trouble),
             trial("roles_in_several_stores_and_a_cache_are_no_difference", roles),
         ]);
@@ -161,13 +163,13 @@ fn all_the_same(site: &Site, daemon: &Daemon, questions: &[(&str, &str)]) -> Out
         asked.insert(question, before + 1);
     }
     let text = scrape(site)?;
-    let bad = ["differs", "only_primary", "only_shadow", "not_asked", "dropped", "skipped", "settled"];
+    let bad = ["differs", "only_primary", "only_shadow", "not_asked", "dropped", "skipped", "settled", "unsettled"];
     let bad: Vec<_> = bad.iter().filter(|verdict| text.contains(&format!("verdict=\"{verdict}\""))).collect();
     ensure(bad.is_empty(), format!("also {bad:?}: {text}"))
 }
 
 /// What the second store says otherwise, as the log names it: question, key, verdict, fields.
-const DIFFERENT: [(&str, &str, &str, &str); 16] = [
+const DIFFERENT: [(&str, &str, &str, &str); 18] = [
     ("mailbox", "bob", "differs", "uid gid home"),
     ("getpw", "bob-x", "differs", "uid gid home"),
     ("userdb", "bob", "differs", "uid gid home"),
@@ -178,6 +180,8 @@ const DIFFERENT: [(&str, &str, &str, &str); 16] = [
     ("deliver", "iain-work", "differs", "instructions"),
     ("rcpthosts", "x.wild.test", "differs", "host"),
     ("rcpthosts", "more.test", "only_shadow", ""),
+    ("recipient", "anybody@only.test", "differs", "recipient"),
+    ("recipient", "listed@only.test", "only_shadow", ""),
     ("virtual", "iain@bar.com", "only_primary", ""),
     ("mailbox", "newbie", "only_shadow", ""),
     ("virtual_mailbox", "x@virtual.com", "differs", "path"),
@@ -198,22 +202,34 @@ fn differs() -> Outcome {
          UPDATE alias SET alias_username = 'stranger' WHERE alias = 'away'; \
          UPDATE virtual SET ext = 'away' WHERE virtual_username = 'sales'; \
          DELETE FROM virtual WHERE virtual_username = 'iain'; \
+         INSERT INTO virtual (username, ext, virtual_username, virtual_host) VALUES ('iain', '', 'listed', 'only.test'); \
          INSERT INTO rcpthosts (host) VALUES ('x.wild.test'), ('more.test')",
     )?;
     let daemon = site.start()?;
-    for (question, key, ..) in DIFFERENT {
-        ask(&daemon, question, key)?;
-        // Once more: it is said once.
-        ask(&daemon, question, key)?;
-    }
     let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-    for (question, _, verdict, _) in DIFFERENT {
-        *counts.entry((question, verdict)).or_default() += 2;
+    // As few at a time as are settled in a second.
+    for some in DIFFERENT.chunks(2) {
+        for (question, key, verdict, _) in some {
+            ask(&daemon, question, key)?;
+            // Once more: it is said once.
+            ask(&daemon, question, key)?;
+            *counts.entry((question, verdict)).or_default() += 2;
+        }
+        for ((question, verdict), number) in &counts {
+            counted(&site, question, verdict, *number)?;
+        }
     }
     for ((question, verdict), number) in counts {
-        counted(&site, question, verdict, number)?;
         equal(&format!("{question} {verdict}"), count(&site, question, verdict)?, number)?;
     }
+    // Whom our own store does not know may be a password in the wrong place.
+    ask(&daemon, "userdb", "newbie")?;
+    counted(&site, "userdb", "only_shadow", 1)?;
+    let typed = |line: &&str| line.contains("question=\"userdb\" verdict=\"only_shadow\"");
+    logged(&daemon, "question=\"userdb\" verdict=\"only_shadow\"")?;
+    let lines = daemon.log();
+    let typed = lines.lines().filter(typed).any(|line| line.contains("newbie"));
+    ensure(!typed, format!("what was typed is in the log: {lines}"))?;
     let log = daemon.log();
     for (question, key, verdict, fields) in DIFFERENT {
         let key = if question == "deliver" { format!("{key}@mail.test") } else { key.to_owned() };
@@ -241,6 +257,34 @@ fn settled() -> Outcome {
     second.sql("UPDATE mailbox SET gid = '20777' WHERE username = 'bob'")?;
     counted(&site, "mailbox", "settled", 1)?;
     equal("what was logged of it", daemon.log().matches("the second store").count(), 0)
+}
+
+fn half_filled() -> Outcome {
+    let second = Site::mariadb("")?;
+    let site = beside(&second, "")?;
+    second.sql("DELETE FROM mailbox WHERE username = 'bob'")?;
+    let daemon = site.start()?;
+    let statements = || -> Result<u64, Failed> {
+        let text = scrape(&site)?;
+        let asked = text.lines().find_map(|line| line.strip_prefix("qmail_lookupd_store_questions ")?.parse().ok());
+        Ok(asked.ok_or("no such series")?)
+    };
+    let before = statements()?;
+    for _ in 0..200 {
+        ask(&daemon, "mailbox", "bob")?;
+    }
+    let each = (statements()? - before) / 200;
+    let until = Instant::now() + Duration::from_secs(20);
+    let both = || -> Result<[u64; 2], Failed> {
+        Ok([count(&site, "mailbox", "only_primary")?, count(&site, "mailbox", "unsettled")?])
+    };
+    while both()?.iter().sum::<u64>() < 200 {
+        ensure(Instant::now() < until, format!("not all are counted: {}", scrape(&site)?))?;
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let [again, unsettled] = both()?;
+    ensure(again >= 5 && unsettled >= 100, format!("{again} were asked again, {unsettled} were not"))?;
+    equal("what our own store was asked", statements()? - before, (200 + again) * each)
 }
 
 fn trouble() -> Outcome {
@@ -334,7 +378,29 @@ fn unusable() -> Outcome {
     ensure(scrape(&site)?.contains("\nqmail_lookupd_shadow_unusable 1\n"), "not in the metrics")?;
     logged(&daemon, "no second store is asked; mail does not need it: /nowhere/second.toml")?;
     ensure(ask(&daemon, "mailbox", "bob")?.starts_with("OK bob:"), "no answer")?;
-    ensure(!scrape(&site)?.contains("qmail_lookupd_shadow_answers_total{"), "it is counted")
+    ensure(!scrape(&site)?.contains("qmail_lookupd_shadow_answers_total{"), "it is counted")?;
+    drop(daemon);
+    // A file that has no store of its own.
+    let file = site.path("without.toml");
+    std::fs::write(&file, "[cache]\nttl = \"1h\"\n")?;
+    site.reconfigure(&shadowed(&file, ""))?;
+    ensure(check(&site)?.contains("no second store is asked: "), check(&site)?)?;
+    // And one with our own.
+    site.reconfigure(&shadowed(&site.path("same.toml"), ""))?;
+    std::fs::copy(site.config(), site.path("same.toml"))?;
+    let own = check(&site)?;
+    ensure(own.contains("the daemon's own store, too, of mailbox, alias, virtual"), own.clone())?;
+    ensure(own.contains("second store, mailbox, alias, virtual: sqlite "), own.clone())?;
+    chown(&site.path("same.toml"), Some(DAEMON), Some(DAEMON))?;
+    let daemon = site.start()?;
+    logged(&daemon, "the daemon's own store, too, of mailbox, alias, virtual")?;
+    logged(&daemon, "second store, mailbox, alias, virtual: sqlite ")
+}
+
+/// What `--check` says.
+fn check(site: &Site) -> Result<String, Failed> {
+    let output = Command::new(program("qmail-lookupd")?).arg("--check").arg("--config").arg(site.config()).output()?;
+    Ok(String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 fn hangup() -> Outcome {

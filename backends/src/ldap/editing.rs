@@ -7,6 +7,7 @@ use super::finding::is_unique;
 use super::mapping::Mapping;
 use super::name::{self, Name};
 use super::pages::{Found, Trouble, missing};
+use super::renaming::Renaming;
 use super::writing::{Done, Edit, Writer};
 use qmail_lookup_core::{Change, EditCause, ErrorKind, Table, TableRow};
 use std::collections::HashMap;
@@ -332,8 +333,14 @@ impl<'a> Editing<'a> {
             let Err(cause) = self.is_as_written(&found.0, new).await else { return Ok(()) };
             return Err(Failure { cause, clean: self.put_back(found, &edits).await });
         }
-        // The name cannot be modified, and a rename would be a second step with neither the old nor the new row in
-        // between. So the new entry comes first, whole, and then the old one goes.
+        if let Some(renaming) = Renaming::of(&found.0, new, &touched) {
+            let done = self.writer.rename(found, &renaming.rdn).await.map_err(|trouble| self.store(trouble, base))?;
+            self.done(done, base)?;
+            let Err(cause) = self.is_as_written(&renaming.dn, new).await else { return Ok(()) };
+            return Err(Failure { cause, clean: self.rename_back(&renaming).await });
+        }
+        // What else is changed would need a second step, with neither the old nor the new row in between. So the new
+        // entry comes first, whole, and then the old one goes.
         if table == Table::Mailbox && !entry::is_own(table, &found.1) {
             return Err(
                 refused("the entry is named by the old value, and is more than a mailbox; rename it first").into()

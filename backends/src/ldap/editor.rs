@@ -9,6 +9,7 @@ use super::foreseen::{AT_ONCE, Foreseen};
 use super::inserting::{self, Names};
 use super::pages::{Trouble, missing};
 use super::rehearsal::Trial;
+use super::renaming;
 use super::writing::{Done, Writer};
 use super::{entry, whole};
 use async_trait::async_trait;
@@ -258,12 +259,16 @@ async fn carry_out(editing: &mut Editing<'_>, changes: &[Change], made: &AtomicU
     let (mut at, mut names) = (0, Names::default());
     while let Some(rest @ [change, ..]) = changes.get(at..) {
         let rows = inserting::run(rest);
-        let result = if rows.is_empty() {
+        let pair = renaming::supersedes(rest);
+        let result = if let Some((old, new)) = pair {
+            editing.supersede(old, new).await.map_err(|failure| (0, failure))
+        } else if rows.is_empty() {
             editing.change(change).await.map_err(|failure| (0, failure))
         } else {
             editing.insert_all(&rows, &mut names).await
         };
         at += match &result {
+            Ok(()) if pair.is_some() => 2,
             Ok(()) => rows.len().max(1),
             Err((place, _)) => *place,
         };

@@ -25,6 +25,7 @@ mod mapping;
 mod name;
 mod pages;
 mod rehearsal;
+mod renaming;
 mod rows;
 mod schema;
 mod search;

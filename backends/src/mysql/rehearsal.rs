@@ -16,8 +16,9 @@ use sqlx::{AssertSqlSafe, Executor};
 use std::ops::Range;
 use tokio::time::timeout_at;
 
-/// The server's number for: this is a view.
-const NOT_A_TABLE: u16 = 1347;
+/// The server's numbers for: there is no temporary table like this one. It is a view, or has partitions (which MariaDB
+/// says with the first of the last two, MySQL with the other).
+const HAS_NO_LIKENESS: [u16; 3] = [1347, 1478, 1562];
 
 /// Temporary tables, and the connection that they live on.
 pub(super) struct MysqlRehearsal {
@@ -25,12 +26,14 @@ pub(super) struct MysqlRehearsal {
     conn: Option<Connection>,
     shape: Shape,
     context: Context,
+    /// The tables that are there twice.
+    covered: Vec<Table>,
     /// The place that the next row gets.
     place: u64,
 }
 
 impl MysqlRehearsal {
-    /// Makes the tables. `None` if one of the real ones is a view.
+    /// Makes the tables. `None` if none can be made: a view and a table with partitions have no likeness.
     pub(super) async fn begin(
         server: &MysqlServer,
         mut conn: Connection,
@@ -40,8 +43,8 @@ impl MysqlRehearsal {
         let context = server.context().clone();
         let made = timeout_at(by.instant().into(), make(&mut conn, options)).await.map_err(|_| server.too_late())?;
         match made {
-            Ok(shape) => Ok(Some(Self { conn: Some(conn), shape, context, place: 0 })),
-            Err(error) if database(&error).is_some_and(|error| error.number() == NOT_A_TABLE) => Ok(None),
+            Ok((_, covered)) if covered.is_empty() => Ok(None),
+            Ok((shape, covered)) => Ok(Some(Self { conn: Some(conn), shape, context, covered, place: 0 })),
             Err(error) if lacks_privilege(&error) => Err(may_not(&context)),
             Err(error) => Err(lookup_error(error, &context)),
         }
@@ -55,21 +58,25 @@ fn may_not(context: &Context) -> LookupError {
     context.error(ErrorKind::Refused, what).with_help(help)
 }
 
-async fn make(conn: &mut Connection, options: TableOptions) -> Result<Shape, sqlx::Error> {
+async fn make(conn: &mut Connection, options: TableOptions) -> Result<(Shape, Vec<Table>), sqlx::Error> {
     let engines = conn.engines().await?;
-    let mut columns = Vec::new();
+    let (mut columns, mut covered) = (Vec::new(), Vec::new());
     for table in Table::ALL {
         let there = engines.iter().any(|engine| engine.table == table);
-        for text in sql::rehearse(table, there, options) {
-            conn.sql.execute(AssertSqlSafe(text)).await?;
-        }
+        let [like, number] = sql::rehearse(table, there, options);
+        match conn.sql.execute(AssertSqlSafe(like)).await {
+            Ok(_) => conn.sql.execute(AssertSqlSafe(number)).await?,
+            Err(error) if database(&error).is_some_and(|error| HAS_NO_LIKENESS.contains(&error.number())) => continue,
+            Err(error) => return Err(error),
+        };
+        covered.push(table);
         for row in sqlx::raw_sql(AssertSqlSafe(sql::rehearsed_columns(table))).fetch_all(&mut conn.sql).await? {
             let nullable = rows::text(&row, 2)?.eq_ignore_ascii_case("yes");
             let (name, kind) = (rows::text(&row, 0)?, rows::text(&row, 1)?);
             columns.push(Column { table, name, kind, nullable, counts: false });
         }
     }
-    Ok(Shape { columns, engines })
+    Ok((Shape { columns, engines }, covered))
 }
 
 #[async_trait]
@@ -88,6 +95,10 @@ impl Rehearsal for MysqlRehearsal {
         self.conn = Some(conn);
         self.place += all.len() as u64;
         Ok(refused)
+    }
+
+    fn covers(&self, table: Table) -> bool {
+        self.covered.contains(&table)
     }
 }
 

@@ -81,14 +81,15 @@ impl Shape {
         self.engines.iter().find(|engine| engine.table == table).map_or(Keeps::Nothing, |engine| engine.keeps)
     }
 
-    /// Whether a cell is written: a NULL is left to the table's default where it cannot be stored, in a column that old
-    /// tables lack anyway, and a value without a column is refused.
+    /// Whether a cell is written. Only the number of a row is the table's to give; a NULL in another column is written, and
+    /// refused by the server where it cannot be stored: a default would mean something that the row does not say. A value
+    /// without a column is refused.
     fn writes(&self, table: Table, name: &'static str, cell: Option<&[u8]>) -> Result<bool, Unwritable> {
         let optional = self.may_lack(table, name);
         match (self.column(table, name), cell) {
             (None, None) if optional => Ok(false),
             (None, Some(_)) if optional => Err(Unwritable::no_column(name)),
-            (Some(column), None) if optional => Ok(column.nullable),
+            (Some(column), None) if name == "seq" => Ok(column.nullable),
             _ => Ok(true),
         }
     }
@@ -192,8 +193,6 @@ impl Shape {
             if self.writes(table, name, after)? {
                 sets.push(format!("`{name}` = ?"));
                 binds.push(Bind::Bytes(after.map(<[u8]>::to_vec)));
-            } else if name != "seq" && self.column(table, name).is_some() {
-                sets.push(format!("`{name}` = DEFAULT"));
             }
         }
         let condition = self.equals(old, &mut binds)?;

@@ -6,8 +6,9 @@ use super::sql;
 use crate::stamp::Stamp;
 use async_channel::{Receiver, Sender};
 use async_trait::async_trait;
-use qmail_lookup_core::{Catalog, Cell, Deadline, LookupError, Mark, Scan, Table, TableRow};
-use rusqlite::{Row, Rows};
+use qmail_lookup_core::{Catalog, Cell, Deadline, ErrorKind, LookupError, Mark, Scan, Table, TableRow};
+use rusqlite::ffi::SQLITE_IOERR_GETTEMPPATH;
+use rusqlite::{ErrorCode, Row, Rows};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -81,6 +82,17 @@ fn stamp(session: &Session, table: Table) -> Result<Vec<u8>, LookupError> {
         Ok(stamp.finish())
     };
     read().map_err(|error| file.sqlite(error))
+}
+
+/// Trouble while rows are read. Who reads needs room only for sorting, which is not done in the file.
+fn reading(file: &File, error: rusqlite::Error) -> LookupError {
+    let code = super::error::failure(&error).map(|(code, _)| code);
+    if code.is_some_and(|code| code.code == ErrorCode::DiskFull || code.extended_code == SQLITE_IOERR_GETTEMPPATH) {
+        let what = "no room for the temporary file in which SQLite sorts the rows";
+        let help = "set TMPDIR to a directory with room (SQLite looks at SQLITE_TMPDIR before it)";
+        return file.error(ErrorKind::Unreachable, what).with_help(help).with_source(error);
+    }
+    file.sqlite(error)
 }
 
 /// The caller's end of a scan.
@@ -176,7 +188,7 @@ impl Cursor {
         while let Ok(ask) = self.asked.recv_blocking() {
             session.limit().set(ask.by);
             let batch = if ended { Ok(Vec::new()) } else { self.batch(&mut rows, &mut skip, ask.max) };
-            let batch = batch.map_err(|error| file.sqlite(error));
+            let batch = batch.map_err(|error| reading(file, error));
             ended = batch.as_ref().is_ok_and(|batch| batch.len() < ask.max);
             let cut = batch.is_err();
             // A scan whose caller left is cut; it will not ask again.
@@ -229,5 +241,21 @@ impl Skip {
             }
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ffi;
+
+    #[test]
+    fn a_full_temporary_directory_is_not_blamed_on_the_file() {
+        let file = File::new("/srv/mail.db".into(), "sqlite mail.db".to_owned());
+        let of = |code| reading(&file, rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        for code in [ffi::SQLITE_FULL, SQLITE_IOERR_GETTEMPPATH] {
+            assert!(of(code).help().is_some_and(|help| help.contains("TMPDIR")), "{code}");
+        }
+        assert!(of(ffi::SQLITE_IOERR).help().is_none());
     }
 }

@@ -195,10 +195,16 @@ fn undo(session: &Session) {
 
 fn commit(session: &Session) -> Result<(), EditError> {
     let Err(error) = session.conn().execute_batch(sql::COMMIT) else { return Ok(()) };
-    // While readers hold the file, or a deferred constraint fails, the transaction is still open and can be undone.
+    // While readers hold the file, a deferred constraint fails, or there is no room, the transaction is still open and can
+    // be undone; without room SQLite may have undone it itself. Room is taken before anything counts as committed.
     let code = super::error::failure(&error).map(|(code, _)| code.code);
-    let open = matches!(code, Some(ErrorCode::DatabaseBusy | ErrorCode::ConstraintViolation));
-    let undone = open && !session.conn().is_autocommit() && session.run(sql::ROLLBACK).is_ok();
+    let undone = match (code, session.conn().is_autocommit()) {
+        (Some(ErrorCode::DatabaseBusy | ErrorCode::ConstraintViolation | ErrorCode::DiskFull), false) => {
+            session.run(sql::ROLLBACK).is_ok()
+        }
+        (code, true) => code == Some(ErrorCode::DiskFull),
+        _ => false,
+    };
     let error = session.file().sqlite(error);
     Err(if undone { nothing(error) } else { unknown(error) })
 }

@@ -15,42 +15,53 @@ pub(super) struct SqliteRehearsal {
     file: Arc<File>,
     /// Not there while a call is under way, and after one that failed: its rows are not known then.
     session: Option<Session>,
+    /// The tables that are there twice.
+    covered: Vec<Table>,
 }
 
 impl SqliteRehearsal {
-    /// Makes the tables. `None` if one is a view or kept by a module, which cannot be told what it refuses.
+    /// Makes the tables. `None` if each is a view or kept by a module, of which it cannot be told what it refuses.
     pub(super) fn begin(file: &Arc<File>, options: TableOptions, by: Deadline) -> Result<Option<Self>, LookupError> {
-        let Some(texts) = definitions(file, options, by)? else { return Ok(None) };
+        let (texts, covered) = definitions(file, options, by)?;
+        if covered.is_empty() {
+            return Ok(None);
+        }
         let mut session = file.private(by)?;
         let made = session.conn().execute_batch(sql::REHEARSAL_PRAGMAS);
         let made = made.and_then(|()| texts.iter().try_for_each(|text| session.conn().execute_batch(text)));
         made.map_err(|error| file.sqlite(error))?;
         session.begin(sql::BEGIN_IMMEDIATE)?;
-        Ok(Some(Self { file: Arc::clone(file), session: Some(session) }))
+        Ok(Some(Self { file: Arc::clone(file), session: Some(session), covered }))
     }
 }
 
-/// The statements that make the tables and their indexes. Triggers are left out: they may reach anything.
-fn definitions(file: &Arc<File>, options: TableOptions, by: Deadline) -> Result<Option<Vec<String>>, LookupError> {
+/// The statements that make the tables and their indexes, and which tables these are. Triggers are left out: they may
+/// reach anything.
+fn definitions(
+    file: &Arc<File>,
+    options: TableOptions,
+    by: Deadline,
+) -> Result<(Vec<String>, Vec<Table>), LookupError> {
     let ours = |table| sql::create(table, options);
     // A file that is not there yet will be made with our tables.
     if matches!(file.path.try_exists(), Ok(false)) {
-        return Ok(Some(Table::ALL.map(ours).into()));
+        return Ok((Table::ALL.map(ours).into(), Table::ALL.into()));
     }
     let mut session = file.open(Access::Read, by)?;
     session.read(by, |session| {
-        let mut texts = Vec::new();
+        let (mut texts, mut covered) = (Vec::new(), Vec::new());
         for table in Table::ALL {
             let found = defined(session, table).map_err(|error| file.sqlite(error))?;
             if found.iter().any(|(kind, text)| kind == "view" || kind == "table" && is_virtual(text)) {
-                return Ok(None);
+                continue;
             }
+            covered.push(table);
             match found.is_empty() {
                 true => texts.push(ours(table)),
                 false => texts.extend(found.into_iter().map(|(_, text)| text)),
             }
         }
-        Ok(Some(texts))
+        Ok((texts, covered))
     })
 }
 
@@ -86,6 +97,10 @@ impl Rehearsal for SqliteRehearsal {
         let refused = refused?;
         self.session = Some(session);
         Ok(refused)
+    }
+
+    fn covers(&self, table: Table) -> bool {
+        self.covered.contains(&table)
     }
 }
 

@@ -18,6 +18,7 @@ mod verbs;
 pub use exit::Exit;
 
 use clap::Parser;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use output::Output;
 use qmail_lookup_backends::registry::Registry;
 use std::ffi::OsString;
@@ -26,6 +27,7 @@ use std::process::ExitCode;
 /// Runs the tool with these arguments; third parties pass a registry with their own kinds of store.
 #[must_use]
 pub fn run(args: impl IntoIterator<Item = OsString>, registry: &Registry) -> ExitCode {
+    keep_memory_private();
     let cli = match cli::Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -48,4 +50,13 @@ pub fn run(args: impl IntoIterator<Item = OsString>, registry: &Registry) -> Exi
         Err(error) => Err(output::Failure::temporary(format!("cannot start: {error}"))),
     };
     output.finish(outcome).into()
+}
+
+/// Before anything secret is read: no core of this process, and nobody of the same uid looks into it.
+fn keep_memory_private() {
+    // Either does alone; neither can fail where the kernel is not older than we need.
+    let _ = nix::sys::prctl::set_dumpable(false);
+    if let Ok((_, most)) = getrlimit(Resource::RLIMIT_CORE) {
+        let _ = setrlimit(Resource::RLIMIT_CORE, 0, most);
+    }
 }

@@ -85,12 +85,13 @@ pub(crate) struct Output {
     /// Further members of the JSON value.
     more: Map<String, Value>,
     out: io::BufWriter<io::Stdout>,
-    broken: bool,
+    /// Why something could not be written.
+    broken: Option<io::Error>,
 }
 
 impl Output {
     pub(crate) fn new(json: bool) -> Self {
-        Self { json, more: Map::new(), out: io::BufWriter::new(io::stdout()), broken: false }
+        Self { json, more: Map::new(), out: io::BufWriter::new(io::stdout()), broken: None }
     }
 
     /// True if the result is to be one JSON value.
@@ -110,12 +111,21 @@ impl Output {
 
     /// Bytes as they are.
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
-        self.broken |= self.out.write_all(bytes).is_err();
+        let written = self.out.write_all(bytes);
+        self.note(written);
     }
 
     /// Shows what was printed so far.
     pub(crate) fn flush(&mut self) {
-        self.broken |= self.out.flush().is_err();
+        let flushed = self.out.flush();
+        self.note(flushed);
+    }
+
+    fn note(&mut self, written: io::Result<()>) {
+        if let Err(error) = written {
+            // The first reason is the cause of the others.
+            self.broken.get_or_insert(error);
+        }
     }
 
     /// A further member of the JSON value, whichever it will be: of the result, or of the error that ends the verb.
@@ -166,8 +176,10 @@ impl Output {
             }
             failure.exit
         });
-        self.broken |= self.out.flush().is_err();
-        if self.broken && exit == Exit::Yes { Exit::Temporary } else { exit }
+        self.flush();
+        let Some(error) = &self.broken else { return exit };
+        self.complain(&format!("the output could not be written: {error}"));
+        if exit == Exit::Yes { Exit::Temporary } else { exit }
     }
 }
 

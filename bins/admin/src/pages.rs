@@ -8,12 +8,17 @@ use std::time::Duration;
 /// Most rows of a page.
 const ROWS: usize = 500;
 
-/// How long one page may take: the first one waits until the store has sorted the whole table.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// How long the first page may take: it waits until the store has sorted the whole table.
+const SORTING: Duration = Duration::from_secs(600);
+
+/// How long each page after it may take: a store that says nothing any more is found out.
+const READING: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub(crate) struct Pages {
     scan: Box<dyn Scan>,
+    /// True if the first page was read.
+    is_sorted: bool,
 }
 
 impl Pages {
@@ -33,7 +38,7 @@ impl Pages {
         let catalog = store.catalog().ok_or_else(|| {
             Failure::usage(format!("{}: this store cannot list the rows of table {table}", store.place()))
         })?;
-        Ok(Self { scan: catalog.scan(table, None, Deadline::after(PATIENCE)).await? })
+        Ok(Self { scan: catalog.scan(table, None, Deadline::after(SORTING)).await?, is_sorted: false })
     }
 
     /// The next rows, in the order of [`TableRow::order`]; none at the end of the table.
@@ -41,6 +46,46 @@ impl Pages {
     /// # Errors
     /// If the rest could not be read.
     pub(crate) async fn next(&mut self) -> Result<Vec<TableRow>, Failure> {
-        Ok(self.scan.next(ROWS, Deadline::after(PATIENCE)).await?)
+        let patience = if self.is_sorted { READING } else { SORTING };
+        let rows = self.scan.next(ROWS, Deadline::after(patience)).await?;
+        self.is_sorted = true;
+        Ok(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use qmail_lookup_core::LookupError;
+    use std::pin::Pin;
+    use std::sync::{Arc, Mutex};
+
+    /// Notes how much time it is given.
+    struct Patient(Arc<Mutex<Vec<Duration>>>);
+
+    impl Scan for Patient {
+        fn next<'s, 'f>(
+            &'s mut self,
+            _: usize,
+            by: Deadline,
+        ) -> Pin<Box<dyn Future<Output = Result<Vec<TableRow>, LookupError>> + Send + 'f>>
+        where
+            's: 'f,
+            Self: 'f,
+        {
+            self.0.lock().unwrap().push(by.left());
+            Box::pin(async { Ok(Vec::new()) })
+        }
+    }
+
+    #[test]
+    fn only_the_first_page_may_take_as_long_as_sorting_does() {
+        let given = Arc::new(Mutex::new(Vec::new()));
+        let mut pages = Pages { scan: Box::new(Patient(Arc::clone(&given))), is_sorted: false };
+        for _ in 0..3 {
+            futures_util::FutureExt::now_or_never(pages.next()).unwrap().unwrap();
+        }
+        let minutes: Vec<_> = given.lock().unwrap().iter().map(|left| left.as_secs().div_ceil(60)).collect();
+        assert_eq!(minutes, [10, 1, 1]);
     }
 }

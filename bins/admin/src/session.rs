@@ -3,7 +3,7 @@
 use crate::cli::{Cli, Verb};
 use crate::output::{Failure, Output};
 use qmail_lookup_backends::registry::Registry;
-use qmail_lookup_config::{Config, Level, Role, Sources, Stores, Warning, load};
+use qmail_lookup_config::{Config, Level, Role, Sources, Stores, load};
 use qmail_lookup_core::{Backend, Deadline, Lookup, Table};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
@@ -30,6 +30,11 @@ pub(crate) fn configuration(cli: &Cli, registry: &Registry) -> Result<Config, Fa
     Ok(load(&sources.with_process_environment(), registry)?)
 }
 
+/// The warnings that nobody should miss, for people.
+pub(crate) fn alarms(config: &Config) -> impl Iterator<Item = String> {
+    config.warnings.iter().filter(|warning| warning.level == Level::Alarm).map(|warning| format!("warning: {warning}"))
+}
+
 impl Session {
     /// Opens the stores; connects to nothing.
     ///
@@ -38,9 +43,8 @@ impl Session {
     pub(crate) fn open(cli: &Cli, registry: &Registry, output: &Output) -> Result<Self, Failure> {
         let config = configuration(cli, registry)?;
         // `check` lists them all.
-        let alarm = |warning: &&Warning| warning.level == Level::Alarm && !matches!(cli.verb, Verb::Check);
-        for warning in config.warnings.iter().filter(alarm) {
-            output.complain(&format!("warning: {warning}"));
+        if !matches!(cli.verb, Verb::Check) {
+            alarms(&config).for_each(|warning| output.complain(&warning));
         }
         Self::of(config, registry)
     }

@@ -88,8 +88,9 @@ pub(crate) fn tell(state: &State) {
     }
     if let Some(why) = &state.shadow.unusable {
         tracing::warn!("no second store is asked; mail does not need it: {why}");
-    } else if let Some(file) = &state.config.shadow.config {
-        tracing::info!("shadow: the stores of {}", file.display());
+    }
+    for line in &state.shadow.lines {
+        tracing::info!("{line}");
     }
 }
 

@@ -69,7 +69,7 @@ fn complain(failure: &Failure) -> Exit {
 
 fn check(state: &State) -> Exit {
     let warnings = state.config.warnings.iter().map(ToString::to_string);
-    let shadow = state.shadow.warnings.iter().map(ToString::to_string);
+    let shadow = state.shadow.warnings.iter().map(ToString::to_string).chain(state.shadow.lines.iter().cloned());
     let shadow = shadow.chain(state.shadow.unusable.iter().map(|why| format!("no second store is asked: {why}")));
     for line in warnings.chain(shadow).chain(state.policy.unresolved.iter().cloned()).chain(state.config.describe()) {
         log::complain(&line);

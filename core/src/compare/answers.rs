@@ -37,6 +37,10 @@ impl<A: Compared> Compared for Option<A> {
     fn is_absent(&self) -> bool {
         self.as_ref().is_none_or(Compared::is_absent)
     }
+
+    fn is_misconfigured(&self) -> bool {
+        self.as_ref().is_some_and(Compared::is_misconfigured)
+    }
 }
 
 /// Rows that contradict the rules are an answer, too: both sides may have the same ones.
@@ -55,6 +59,10 @@ impl<A: Compared> Compared for Result<A, Misconfiguration> {
 
     fn is_absent(&self) -> bool {
         self.as_ref().is_ok_and(Compared::is_absent)
+    }
+
+    fn is_misconfigured(&self) -> bool {
+        self.is_err()
     }
 }
 

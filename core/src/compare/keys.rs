@@ -3,6 +3,7 @@
 use crate::alias::AliasRow;
 use crate::catalog::TableRow;
 use crate::key::{Ext, Host, Username, VirtualUser, fold};
+use crate::limits::{EXT_MAX, USERNAME_MAX};
 use crate::settings::RuleSettings;
 use crate::virtuals::VirtualRow;
 
@@ -94,43 +95,55 @@ impl Key {
         }
     }
 
-    /// `KIND:TEXT`, which [`Key::read`] reads.
+    /// `KIND:TEXT`, which [`Key::of_written`] reads.
     #[must_use]
     pub fn write(&self) -> Vec<u8> {
         [self.kind().name().as_bytes(), b":", &self.text()].concat()
     }
 
+    /// Reads what [`Key::write`] has written, whatever bytes it holds; `None` if it has not.
+    #[must_use]
+    pub fn of_written(text: &[u8]) -> Option<Self> {
+        let (word, [_, text @ ..]) = text.split_at_checked(text.iter().position(|&b| b == b':')?)? else { return None };
+        let text = text.to_vec();
+        Some(match Kind::ALL.into_iter().find(|kind| kind.name().as_bytes() == word)? {
+            Kind::Mailbox => Self::Mailbox(text),
+            Kind::Local => Self::Local(text),
+            Kind::Alias => {
+                let mut parts = text.splitn(2, |&b| b == b' ').map(<[u8]>::to_vec);
+                Self::Alias { user: parts.next().unwrap_or_default(), ext: parts.next().unwrap_or_default() }
+            }
+            Kind::Address => Self::Address(text),
+            Kind::Host => Self::Host(text),
+            Kind::Password => Self::Password(text),
+        })
+    }
+
     /// Reads a line: `mailbox:NAME`, `local:PART`, `alias:USER EXT`, `address:USER@HOST`, `host:NAME`; without such a word
     /// in front an address if it holds `@`, else a local part. `None` if it is blank, or a comment that begins with `#`.
-    #[must_use]
-    pub fn read(line: &[u8]) -> Option<Self> {
+    ///
+    /// # Errors
+    /// What is wrong with the line.
+    pub fn read(line: &[u8]) -> Result<Option<Self>, &'static str> {
         let line = line.strip_suffix(b"\n").unwrap_or(line);
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        let colon = line.iter().position(|&b| b == b':');
-        if let Some((word, [_, text @ ..])) = colon.and_then(|at| line.split_at_checked(at)) {
-            let text = text.to_vec();
-            let kind = Kind::ALL.into_iter().find(|kind| kind.name().as_bytes() == word);
-            match kind {
-                Some(Kind::Mailbox) => return Some(Self::Mailbox(text)),
-                Some(Kind::Local) => return Some(Self::Local(text)),
-                Some(Kind::Address) => return Some(Self::Address(text)),
-                Some(Kind::Host) => return Some(Self::Host(text)),
-                Some(Kind::Alias) => {
-                    let blank = text.iter().position(|&b| b == b' ').unwrap_or(text.len());
-                    let (user, ext) = text.split_at_checked(blank)?;
-                    let ext = ext.get(1..).unwrap_or_default();
-                    return Some(Self::Alias { user: user.to_vec(), ext: ext.to_vec() });
-                }
-                // A question without rows has no passwords.
-                Some(Kind::Password) | None => {}
-            }
+        let line = line.strip_suffix(b"\r").unwrap_or(line).trim_ascii_start();
+        if std::str::from_utf8(line).is_err() || line.iter().any(|b| b.is_ascii_control() && *b != b'\t') {
+            return Err("not text: a control character, or bytes that are no UTF-8");
         }
-        let line = line.trim_ascii();
-        match line {
-            [] | [b'#', ..] => None,
-            address if address.contains(&b'@') => Some(Self::Address(address.to_vec())),
-            local => Some(Self::Local(local.to_vec())),
+        if line.first().is_none_or(|first| *first == b'#') {
+            return Ok(None);
         }
+        let is_word = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+        let word = line.iter().take_while(|b| is_word(b)).count();
+        if word > 0 && line.get(word) == Some(&b':') {
+            return match Self::of_written(line) {
+                Some(Self::Password(_)) => Err("passwords are compared with all rows only, not by key"),
+                Some(key) => Ok(Some(key)),
+                None => Err("an unknown word before the colon; known are mailbox:, local:, alias:, address: and host:"),
+            };
+        }
+        let line = line.trim_ascii_end().to_vec();
+        Ok(Some(if line.contains(&b'@') { Self::Address(line) } else { Self::Local(line) }))
     }
 }
 
@@ -147,7 +160,8 @@ pub fn always() -> Vec<Key> {
     ]
 }
 
-/// The questions that `row` leads to; none if its key is one that nobody can ask for (rule K1).
+/// The questions that `row` leads to. What a key that nobody can ask for (rule K1) would decide is left out; a virtual
+/// row's host counts without its user.
 #[must_use]
 pub fn of_row(row: &TableRow, settings: &RuleSettings) -> Vec<Key> {
     let keys = match row {
@@ -157,6 +171,37 @@ pub fn of_row(row: &TableRow, settings: &RuleSettings) -> Vec<Key> {
         TableRow::Rcpthosts(row) => of_host(row.host.as_deref()),
     };
     keys.unwrap_or_default()
+}
+
+/// False if no question can find the row: its key is one that nobody can ask for (rule K1).
+#[must_use]
+pub fn has_usable_key(row: &TableRow) -> bool {
+    match row {
+        TableRow::Rcpthosts(row) => row.host.as_deref().and_then(Host::new).is_some_and(|key| is_askable(&key)),
+        other => of_set(other).is_some(),
+    }
+}
+
+/// The question that is about the rows with this key, and about no others; `None` if there is none.
+#[must_use]
+pub fn of_set(row: &TableRow) -> Option<Key> {
+    match row {
+        TableRow::Mailbox(row) => {
+            Username::new(row.mailbox.username.as_deref()?).map(|name| Key::Mailbox(name.as_bytes().to_vec()))
+        }
+        TableRow::Alias(row) => {
+            let user = Username::new(row.username.as_deref()?)?.as_bytes().to_vec();
+            let ext = Ext::new(row.alias.as_deref().unwrap_or_default())?.as_bytes().to_vec();
+            Some(Key::Alias { user, ext })
+        }
+        TableRow::Virtual(row) => {
+            let host = below(Host::new(row.virtual_host.as_deref()?)?.as_bytes())?;
+            let user = VirtualUser::new(row.virtual_username.as_deref().unwrap_or_default())?;
+            let user = if user.as_bytes().is_empty() { UNKNOWN.as_bytes() } else { user.as_bytes() };
+            Some(Key::Address([user, b"@", &host].concat()))
+        }
+        TableRow::Rcpthosts(_) => None,
+    }
 }
 
 fn of_mailbox(username: Option<&[u8]>, settings: &RuleSettings) -> Option<Vec<Key>> {
@@ -171,7 +216,7 @@ fn of_alias(row: &AliasRow, settings: &RuleSettings) -> Option<Vec<Key>> {
     let mut exts = vec![ext.clone()];
     // Those that the row stands for, beside its own.
     match ext.strip_suffix(b"default") {
-        Some(list) if list.ends_with(b"owner-") => exts.push([list, UNKNOWN.as_bytes()].concat()),
+        Some(list) if list.ends_with(b"owner-") => exts.extend(label(EXT_MAX, list).map(|name| [list, name].concat())),
         Some(_) | None if ext == b"@" => exts.push(UNKNOWN.as_bytes().to_vec()),
         Some(_) | None => {}
     }
@@ -189,11 +234,11 @@ fn of_alias(row: &AliasRow, settings: &RuleSettings) -> Option<Vec<Key>> {
 }
 
 fn of_virtual(row: &VirtualRow, settings: &RuleSettings) -> Option<Vec<Key>> {
-    let key = Host::new(row.virtual_host.as_deref()?)?;
-    let user = VirtualUser::new(row.virtual_username.as_deref().unwrap_or_default())?.as_bytes().to_vec();
-    let host = below(key.as_bytes());
+    let host = below(Host::new(row.virtual_host.as_deref()?)?.as_bytes())?;
     let at = |user: &[u8]| Key::Address([user, b"@", &host].concat());
     let mut keys = vec![at(UNKNOWN.as_bytes()), at(b"postmaster"), Key::Host(host.clone())];
+    let user = row.virtual_username.as_deref().unwrap_or_default();
+    let Some(user) = VirtualUser::new(user).map(|user| user.as_bytes().to_vec()) else { return Some(keys) };
     if !user.is_empty() {
         keys.push(at(&user));
     }
@@ -210,14 +255,26 @@ fn of_virtual(row: &VirtualRow, settings: &RuleSettings) -> Option<Vec<Key>> {
 
 fn of_host(host: Option<&[u8]>) -> Option<Vec<Key>> {
     let key = Host::new(host?)?;
-    let host = below(key.as_bytes());
-    let address = [UNKNOWN.as_bytes(), b"@", &host].concat();
-    Some(vec![Key::Host(key.as_bytes().to_vec()), Key::Address(address), Key::Host(host)])
+    let mut keys = vec![Key::Host(key.as_bytes().to_vec())];
+    if let Some(host) = below(key.as_bytes()) {
+        keys.extend([Key::Address([UNKNOWN.as_bytes(), b"@", &host].concat()), Key::Host(host)]);
+    }
+    Some(keys)
 }
 
-/// A host that the key is about: below it, if it is a suffix.
-fn below(key: &[u8]) -> Vec<u8> {
-    if key.starts_with(b".") { [UNKNOWN.as_bytes(), key].concat() } else { key.to_vec() }
+/// As much of [`UNKNOWN`] as there is room for beside `rest`; `None` if there is none.
+fn label(max: usize, rest: &[u8]) -> Option<&'static [u8]> {
+    let room = max.saturating_sub(rest.len()).min(UNKNOWN.len());
+    UNKNOWN.as_bytes().get(..room).filter(|label| !label.is_empty())
+}
+
+/// A host that the key is about: below it, if it is a suffix. `None` if no host is short enough.
+fn below(key: &[u8]) -> Option<Vec<u8>> {
+    if key.starts_with(b".") { label(EXT_MAX, key).map(|label| [label, key].concat()) } else { Some(key.to_vec()) }
+}
+
+fn is_askable(key: &Host) -> bool {
+    below(key.as_bytes()).is_some()
 }
 
 /// What somebody would write to reach the extension.
@@ -228,13 +285,18 @@ fn joined(user: &[u8], ext: &[u8], settings: &RuleSettings) -> Vec<u8> {
     }
 }
 
-/// A user part that the pattern matches, and hardly any other row.
+/// A user part that the pattern matches, and hardly any other row. No name is longer than a pattern may be.
 fn instance(pattern: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
+    let any = pattern.iter().filter(|&&b| b == b'%').count();
+    let (mut out, mut room) = (Vec::new(), USERNAME_MAX.saturating_sub(pattern.len()) + any);
     let mut bytes = pattern.iter();
     while let Some(&byte) = bytes.next() {
         match byte {
-            b'%' => out.extend_from_slice(UNKNOWN.as_bytes()),
+            b'%' => {
+                let label = UNKNOWN.as_bytes().get(..room.min(UNKNOWN.len())).unwrap_or_default();
+                room -= label.len();
+                out.extend_from_slice(label);
+            }
             b'_' => out.push(b'x'),
             b'\\' => out.push(bytes.next().copied().unwrap_or(b'\\')),
             byte => out.push(byte),

@@ -32,8 +32,11 @@ fn recipient(line: &[u8]) -> Option<Vec<Key>> {
     }
     let (local, host) = (recipient.get(..at)?, recipient.get(at + 1..)?);
     let mut keys = vec![Key::Local(local.to_vec())];
-    if let Queued::Virtual(encoded) = Queued::of(local, host) {
-        keys.push(Key::Address([encoded.user, b"@", host].concat()));
+    match Queued::of(local, host) {
+        Queued::Virtual(encoded) => keys.push(Key::Address([encoded.user, b"@", host].concat())),
+        // The old patch's qmail-send does not encode the recipients of virtual hosts.
+        Queued::Plain => keys.push(Key::Address(recipient.to_vec())),
+        Queued::Forged => {}
     }
     Some(keys)
 }

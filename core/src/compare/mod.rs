@@ -3,17 +3,20 @@
 //! | what | room |
 //! |---|---|
 //! | the answers of the rules as fields | `answers` |
+//! | the cells of rows that no question tells apart | `cells` |
 //! | questions, and which ones a row leads to | `keys` |
 //! | recipients of a log of qmail-send | `log` |
 
 mod answers;
+mod cells;
 mod keys;
 mod log;
 
 #[cfg(test)]
 mod tests;
 
-pub use keys::{Key, Kind, UNKNOWN, UNKNOWN_HOST, always, of_row};
+pub use cells::{differing_cells, differing_passwords};
+pub use keys::{Key, Kind, UNKNOWN, UNKNOWN_HOST, always, has_usable_key, of_row, of_set};
 pub use log::of_log_line;
 
 /// An answer as named fields, in a fixed order; a field that the answer does not have is missing. What two stores answer
@@ -28,6 +31,11 @@ pub trait Compared {
     /// True if the store knows nothing of what was asked.
     fn is_absent(&self) -> bool {
         self.fields().is_empty()
+    }
+
+    /// True if rows contradict the rules: what else they say the answer does not tell.
+    fn is_misconfigured(&self) -> bool {
+        false
     }
 }
 
@@ -49,12 +57,25 @@ pub struct Seen {
     pub fields: Fields,
     /// See [`Compared::is_absent`].
     pub is_absent: bool,
+    /// See [`Compared::is_misconfigured`].
+    pub is_misconfigured: bool,
 }
 
 impl Seen {
     /// Of an answer.
     pub fn of(answer: &impl Compared) -> Self {
-        Self { fields: answer.fields(), is_absent: answer.is_absent() }
+        let (is_absent, is_misconfigured) = (answer.is_absent(), answer.is_misconfigured());
+        Self { fields: answer.fields(), is_absent, is_misconfigured }
+    }
+
+    /// Of an answer in two parts.
+    pub fn of_both(one: &impl Compared, two: &impl Compared) -> Self {
+        let mut seen = Self::of(one);
+        let two = Self::of(two);
+        seen.fields.extend(two.fields);
+        seen.is_absent &= two.is_absent;
+        seen.is_misconfigured |= two.is_misconfigured;
+        seen
     }
 }
 
@@ -63,6 +84,10 @@ impl Seen {
 pub enum Verdict {
     /// Both have said the same.
     Same,
+    /// Both know nothing of it.
+    Absent,
+    /// Both have rows that contradict the rules in the same way. What these rows would mean is not compared.
+    Misconfigured,
     /// They differ in these fields.
     Differs(Vec<&'static str>),
     /// The right side knows nothing of it.
@@ -80,6 +105,8 @@ impl Verdict {
         let (Some(left), Some(right)) = (left, right) else { return Self::NotAsked };
         let names = differing(&left.fields, &right.fields);
         match (left.is_absent, right.is_absent) {
+            _ if names.is_empty() && left.is_misconfigured => Self::Misconfigured,
+            (true, true) if names.is_empty() => Self::Absent,
             _ if names.is_empty() => Self::Same,
             (false, true) => Self::OnlyLeft,
             (true, false) => Self::OnlyRight,

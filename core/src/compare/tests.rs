@@ -34,7 +34,7 @@ fn each_field_of_a_mailbox_is_found() {
     }
     assert_eq!(verdict(&one, &None), Verdict::OnlyLeft);
     assert_eq!(verdict(&None, &one), Verdict::OnlyRight);
-    assert_eq!(verdict(&None::<Mailbox>, &None), Verdict::Same);
+    assert_eq!(verdict(&None::<Mailbox>, &None), Verdict::Absent);
     assert_eq!(Verdict::of(None, Some(&Seen::of(&one))), Verdict::NotAsked);
     assert_eq!(Verdict::of(Some(&Seen::of(&one)), None), Verdict::NotAsked);
     assert_eq!(Verdict::of(None, None), Verdict::NotAsked);
@@ -61,7 +61,9 @@ fn the_order_of_instructions_counts_and_files_are_absent() {
 fn a_misconfiguration_is_an_answer_and_never_absent() {
     let bad = |column| Misconfiguration { rule: "K3", table: "mailbox", key: "x".into(), column, problem: "p".into() };
     let (uid, gid): (Result<Option<Host>, _>, _) = (Err(bad("uid")), Err(bad("gid")));
-    assert_eq!(verdict(&uid, &uid.clone()), Verdict::Same);
+    assert_eq!(verdict(&uid, &uid.clone()), Verdict::Misconfigured);
+    let both = Seen::of_both(&Some(mailbox(800, "/h", Standing::Active)), &uid);
+    assert_eq!(Verdict::of(Some(&both), Some(&both)), Verdict::Misconfigured);
     assert_eq!(verdict(&uid, &gid), Verdict::Differs(vec!["column"]));
     // The right side has not even a bad row.
     assert_eq!(verdict(&uid, &Ok(None)), Verdict::OnlyLeft);
@@ -107,8 +109,83 @@ fn a_row_leads_to_what_it_decides() {
 }
 
 #[test]
+fn a_host_counts_without_a_usable_user() {
+    let row = ["b.test", "two words", "iain", ""];
+    asked(Table::Virtual, &row, &["address:?@b.test", "address:postmaster@b.test", "host:b.test"]);
+    let row = |cells: &[&str]| TableRow::from_cells(Table::Virtual, cells.iter().map(|c| Some(c.as_bytes().to_vec())));
+    assert!(!has_usable_key(&row(&["b.test", "two words", "iain", ""])));
+    assert!(has_usable_key(&row(&["b.test", "", "iain", ""])));
+    assert!(!has_usable_key(&row(&["b test", "", "iain", ""])));
+}
+
+#[test]
+fn what_is_derived_is_no_longer_than_a_key_may_be() {
+    let suffix = |length: usize| format!(".{}", "h".repeat(length - 1));
+    // Room for five bytes; for none.
+    let short = format!("{}{}", &UNKNOWN[..5], suffix(250));
+    asked(Table::Virtual, &[&suffix(250), "x", "iain", ""], &[&format!("address:x@{short}")]);
+    asked(Table::Rcpthosts, &[&suffix(250)], &[&format!("host:{short}")]);
+    assert_eq!(questions(Table::Rcpthosts, &[&suffix(255)]), [format!("host:{}", suffix(255))]);
+    assert!(questions(Table::Virtual, &[&suffix(255), "x", "iain", ""]).is_empty());
+    for (table, column) in [(Table::Virtual, 0), (Table::Rcpthosts, 0)] {
+        let mut cells = vec![Some(b"x".to_vec()); 4];
+        cells[column] = Some(suffix(255).into_bytes());
+        assert!(!has_usable_key(&TableRow::from_cells(table, cells)), "{table}");
+    }
+    let list = format!("{}owner-", "l".repeat(240));
+    let want = format!("alias:iain {list}{}", &UNKNOWN[..9]);
+    asked(Table::Alias, &["iain", &format!("{list}default")], &[&want]);
+}
+
+#[test]
+fn cells_are_compared_where_answers_are_not() {
+    let row = |table, cells: &[Option<&str>]| {
+        TableRow::from_cells(table, cells.iter().map(|cell| cell.map(|text| text.as_bytes().to_vec())))
+    };
+    let mailbox = |uid, home, suspended| {
+        [row(Table::Mailbox, &[Some("iain"), Some(uid), Some("0"), home, Some("x"), None, suspended])]
+    };
+    let one = mailbox("0", Some("/h"), None);
+    for (other, fields) in [
+        (mailbox("0", Some("/h"), Some("n")), vec![]),
+        (mailbox("1", Some("/h"), Some("N")), vec!["uid"]),
+        (mailbox("0", None, Some("Y")), vec!["home", "suspended"]),
+    ] {
+        assert_eq!(differing_cells(&one, &other), fields);
+    }
+    let alias = |seq, user| row(Table::Alias, &[Some("iain"), None, Some(user), Some(""), Some(seq)]);
+    let list = [alias("1", "b"), alias("2", "a")];
+    assert!(differing_cells(&list, &[alias("7", "a"), alias("5", "b")]).is_empty());
+    assert_eq!(differing_cells(&list, &[alias("1", "a"), alias("2", "b")]), ["alias_username"]);
+    let owner = |user, ext| row(Table::Virtual, &[Some("b.test"), None, Some(user), ext]);
+    let pair = [owner("x", Some("1")), owner("y", Some("2"))];
+    assert!(differing_cells(&pair, &[owner("y", Some("2")), owner("x", Some("1"))]).is_empty());
+    assert_eq!(differing_cells(&pair, &[owner("x", Some("2")), owner("y", Some("1"))]), ["ext"]);
+    assert!(differing_cells(&[owner("x", None)], &[owner("x", Some(""))]).is_empty());
+}
+
+#[test]
+fn passwords_are_alike_as_the_rules_take_them() {
+    let row = |password: Option<&str>, kind: Option<&str>| {
+        let cell = |text: Option<&str>| text.map(|text| text.as_bytes().to_vec());
+        let text = |text| cell(Some(text));
+        [TableRow::from_cells(
+            Table::Mailbox,
+            [text("iain"), text("800"), text("100"), text("/h"), cell(password), cell(kind), None],
+        )]
+    };
+    let differ = |one: (_, _), two: (_, _)| differing_passwords(&row(one.0, one.1), &row(two.0, two.1));
+    assert!(differ((None, Some("Password")), (Some(""), Some("Password"))).is_empty());
+    assert!(differ((None, None), (Some(""), None)).is_empty());
+    assert!(differ((Some("x"), Some("Crypt-Password")), (Some("x"), Some("crypt-password"))).is_empty());
+    assert_eq!(differ((Some("x"), Some("Password")), (Some("y"), Some("Password"))), ["password"]);
+    assert_eq!(differ((Some("x"), None), (Some("x"), Some("Password"))), ["password_type"]);
+    assert_eq!(differ((Some("x"), None), (Some("x"), Some(""))), ["password_type"]);
+}
+
+#[test]
 fn lines_of_a_file_are_questions() {
-    let read = |line: &str| Key::read(line.as_bytes());
+    let read = |line: &str| Key::read(line.as_bytes()).unwrap();
     assert_eq!(read("a@b.test\n"), Some(Key::Address(b"a@b.test".to_vec())));
     assert_eq!(read("iain-list\r\n"), Some(Key::Local(b"iain-list".to_vec())));
     assert_eq!(read("host:.b.test"), Some(Key::Host(b".b.test".to_vec())));
@@ -116,9 +193,12 @@ fn lines_of_a_file_are_questions() {
     assert_eq!(read("alias:iain list"), Some(Key::Alias { user: b"iain".to_vec(), ext: b"list".to_vec() }));
     assert_eq!(read("alias:iain"), Some(Key::Alias { user: b"iain".to_vec(), ext: Vec::new() }));
     assert_eq!(read("local:#x@y"), Some(Key::Local(b"#x@y".to_vec())));
-    assert_eq!(read("odd:thing"), Some(Key::Local(b"odd:thing".to_vec())));
-    for none in ["", "\n", "  ", "# a@b"] {
+    assert_eq!(read("a@[IPv6:::1]"), Some(Key::Address(b"a@[IPv6:::1]".to_vec())));
+    for none in ["", "\n", "  ", "# a@b", "# see: a@b"] {
         assert_eq!(read(none), None, "{none:?}");
+    }
+    for bad in [&b"odd:thing"[..], b"Mailbox:iain", b"password:iain", b"mail\0box", b"i\xe4in", b"a:b@c.test"] {
+        assert!(Key::read(bad).is_err(), "{bad:?}");
     }
 }
 
@@ -136,12 +216,12 @@ fn recipients_of_a_log_are_read_with_every_time_stamp() {
         "1795382103.123456 ",
     ] {
         let line = |rest: &str| of(&format!("{stamp}starting delivery 17: msg 524301 to {rest}\n"));
-        assert_eq!(line("local iain-List@mx1.test"), ["local:iain-List"]);
+        assert_eq!(line("local iain-List@mx1.test"), ["local:iain-List", "address:iain-List@mx1.test"]);
         assert_eq!(line("local =bar.com=-Sales@bar.com"), ["local:=bar.com=-Sales", "address:Sales@bar.com"]);
         assert_eq!(line("local =.bar.com=-x@a.bar.com"), ["local:=.bar.com=-x", "address:x@a.bar.com"]);
         // Typed by somebody: it is not the recipient of a virtual host.
         assert_eq!(line("local =bar.com=-x@mx1.test"), ["local:=bar.com=-x"]);
-        assert_eq!(line("local bob-sales@shop.test"), ["local:bob-sales"]);
+        assert_eq!(line("local bob-sales@shop.test"), ["local:bob-sales", "address:bob-sales@shop.test"]);
         assert_eq!(line("remote a@b@example.org"), ["address:a@b@example.org"]);
     }
     for other in [
@@ -166,15 +246,18 @@ proptest! {
         let bytes = || text.clone().into_bytes();
         let alias = Key::Alias { user: bytes(), ext: ext.into_bytes() };
         for key in [Key::Mailbox(bytes()), Key::Local(bytes()), Key::Address(bytes()), Key::Host(bytes()), alias] {
-            prop_assert_eq!(Key::read(&key.write()), Some(key));
+            prop_assert_eq!(Key::of_written(&key.write()), Some(key.clone()));
+            prop_assert_eq!(Key::read(&key.write()), Ok(Some(key)));
         }
     }
 
     #[test]
-    fn a_pattern_is_asked_about_by_what_it_matches(pattern in "[a-z%_\\\\-]{1,8}") {
+    fn a_pattern_is_asked_about_by_what_it_matches(pattern in "([a-z%_\\\\-]{1,8}|[%a]{100,128})") {
         let all = questions(Table::Virtual, &["b.test", &pattern, "iain", ""]);
         let users = all.iter().filter_map(|key| key.strip_prefix("address:")?.strip_suffix("@b.test"));
-        prop_assert!(users.into_iter().any(|user| like(pattern.as_bytes(), user.as_bytes())), "{:?}", all);
+        let users: Vec<_> = users.collect();
+        prop_assert!(users.iter().all(|user| user.len() <= crate::limits::USERNAME_MAX), "{:?}", all);
+        prop_assert!(users.iter().any(|user| like(pattern.as_bytes(), user.as_bytes())), "{:?}", all);
     }
 
     #[test]

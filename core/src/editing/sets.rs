@@ -6,6 +6,15 @@ use crate::key::AliasKey;
 use crate::mailbox::Cell;
 use crate::moving::numbers::UNNUMBERED;
 
+/// What the rows of a set that is not there yet get where the table leaves numbers to who writes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fresh {
+    /// 1, 2 and so on.
+    Numbered,
+    /// The number that is none: the set is carried out as one of a table without numbers.
+    Unnumbered,
+}
+
 /// Rows for `set` that hold `instructions`, (alias_username, alias_host) each, in their order, behind the rows that are
 /// there. They get the next numbers, unless the table gives them itself, or its rows have none.
 #[must_use]
@@ -14,17 +23,19 @@ pub fn added(
     set: &AliasKey,
     instructions: Vec<(Vec<u8>, Vec<u8>)>,
     numbering: Numbering,
+    fresh: Fresh,
 ) -> Vec<AliasRow> {
     let number = |row: &AliasRow| -> Option<i128> { std::str::from_utf8(row.seq.as_deref()?).ok()?.parse().ok() };
     let has_none = |row: &&AliasRow| row.seq.as_deref() == Some(UNNUMBERED);
     let real = there.iter().filter(|row| !has_none(row)).filter_map(number);
     let mut next = match (numbering, real.max()) {
         (Numbering::Free, Some(last)) => Some(last.saturating_add(1)),
-        (Numbering::Free, None) if there.is_empty() => Some(1),
+        (Numbering::Free, None) if there.is_empty() && fresh == Fresh::Numbered => Some(1),
         _ => None,
     };
     // Where all rows have the number that is none, so do these.
-    let none = there.iter().any(|row| has_none(&row)) && numbering == Numbering::Free;
+    let is_none = there.iter().any(|row| has_none(&row)) || (there.is_empty() && fresh == Fresh::Unnumbered);
+    let none = is_none && numbering == Numbering::Free;
     let mut seq = || {
         let number = next?;
         next = Some(number.saturating_add(1));
@@ -65,11 +76,15 @@ mod tests {
     use crate::key::{Ext, Username};
 
     fn numbers(there: &[Option<&str>], numbering: Numbering) -> Vec<Option<String>> {
+        numbers_of(there, numbering, Fresh::Numbered)
+    }
+
+    fn numbers_of(there: &[Option<&str>], numbering: Numbering, fresh: Fresh) -> Vec<Option<String>> {
         let set = AliasKey { username: Username::new(b"iain").unwrap(), alias: Ext::new(b"list").unwrap() };
         let row = |seq: &Option<&str>| AliasRow { seq: seq.map(|n| n.as_bytes().to_vec()), ..AliasRow::default() };
         let there: Vec<_> = there.iter().map(row).collect();
         let two = vec![(b"a".to_vec(), b"b".to_vec()), (b".".to_vec(), b"/M/".to_vec())];
-        let rows = added(&there, &set, two, numbering);
+        let rows = added(&there, &set, two, numbering, fresh);
         rows.into_iter().map(|row| row.seq.map(|seq| String::from_utf8(seq).unwrap())).collect()
     }
 
@@ -84,6 +99,10 @@ mod tests {
         assert_eq!(numbers(&[None], Numbering::Free), none);
         assert_eq!(numbers(&[Some("3")], Numbering::Unique), none, "the table gives the next one");
         assert_eq!(numbers(&[], Numbering::None), none);
+        let directory = |there| numbers_of(there, Numbering::Free, Fresh::Unnumbered);
+        assert_eq!(directory(&[]), are("4294967295", "4294967295"));
+        assert_eq!(directory(&[Some("3")]), are("4", "5"));
+        assert_eq!(numbers_of(&[], Numbering::Unique, Fresh::Unnumbered), none);
     }
 
     #[test]

@@ -3,18 +3,21 @@
 //! A mailbox is called by its address. An address without a mailbox is owned by a name that is none either, and the alias
 //! user has the rows of that name (rule V4).
 
+mod loops;
+
 use super::hash::Stored;
 use super::tally::Tally;
 use crate::catalog::TableRow;
 use crate::credential::CredentialRow;
 use crate::key::{Ext, Host, Username, VirtualUser};
 use crate::mailbox::Cell;
+use crate::settings::VirtualPatterns;
 use crate::virtuals::is_host_key;
 use crate::{AliasRow, HostRow, VirtualRow, dotqmail};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What the other system's tables do not say.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Given {
     /// uid of every mailbox.
     pub uid: u32,
@@ -22,6 +25,8 @@ pub struct Given {
     pub gid: u32,
     /// The alias user.
     pub alias_user: Vec<u8>,
+    /// How the rows of table virtual will be read.
+    pub patterns: VirtualPatterns,
 }
 
 /// A mailbox of the other system.
@@ -58,11 +63,15 @@ struct Address {
     mailbox: Option<Cells>,
     /// Instead of that; in the order of the file.
     targets: Vec<Target>,
+    /// It had others, which no row can say.
+    has_lost: bool,
 }
 
 #[derive(Debug, Default)]
 struct Domain {
     is_accepted: bool,
+    /// Its mail goes to another host.
+    is_relayed: bool,
     /// By part before the at sign; the empty one stands for all others.
     addresses: BTreeMap<VirtualUser, Address>,
 }
@@ -72,14 +81,14 @@ struct Domain {
 pub struct Book {
     given: Given,
     domains: BTreeMap<Host, Domain>,
-    /// Domains whose addresses are those of another.
-    doubles: BTreeMap<Host, Host>,
+    /// Domains that have the addresses of others too, in the order in which these count.
+    doubles: BTreeMap<Host, Vec<Host>>,
     /// What could not be carried over.
     pub tally: Tally,
 }
 
-/// Longest way from a domain to the one whose addresses it has.
-const DOUBLES_MAX: usize = 8;
+/// How a row defers (rule A2): an instruction without a path.
+pub(super) const DEFERS: (&[u8], &[u8]) = (b".", b"");
 
 impl Book {
     /// An empty one.
@@ -116,11 +125,31 @@ impl Book {
         }
     }
 
-    /// A host whose addresses are those of `target`.
+    /// A host that is accepted, and whose mail goes on to another host.
+    pub fn relay(&mut self, host: &[u8]) {
+        if let Some(host) = self.host(host) {
+            let domain = self.domains.entry(host).or_default();
+            (domain.is_accepted, domain.is_relayed) = (true, true);
+        }
+    }
+
+    /// A host that has the addresses of `target` beside its own. Its own go first, then those of earlier targets.
     pub fn double(&mut self, host: &[u8], target: &[u8]) {
         if let (Some(host), Some(target)) = (self.host(host), self.host(target)) {
-            self.doubles.insert(host, target);
+            self.doubles.entry(host).or_default().push(target);
         }
+    }
+
+    /// `host`, and those whose addresses it has too, the nearest first.
+    fn nearest<'b>(&'b self, host: &'b Host) -> Vec<&'b Host> {
+        let (mut way, mut known, mut next) = (vec![host], BTreeSet::from([host]), 0);
+        while let Some(at) = way.get(next) {
+            let further = self.doubles.get(*at).into_iter().flatten();
+            let further: Vec<_> = further.filter(|host| known.insert(host)).collect();
+            way.extend(further);
+            next += 1;
+        }
+        way
     }
 
     /// A mailbox; gives its row.
@@ -164,10 +193,15 @@ impl Book {
 
     /// One more place where mail for an address goes. An empty `user` stands for all that are not listed.
     pub fn target(&mut self, user: &[u8], host: &[u8], target: Target) {
-        if let Some((_, address)) = self.address(user, host)
-            && !address.targets.contains(&target)
-        {
+        if let Some((_, address)) = self.address(user, host) {
             address.targets.push(target);
+        }
+    }
+
+    /// One more place where mail for an address went, which no row can say. Who finds that tells it.
+    pub fn lost(&mut self, user: &[u8], host: &[u8]) {
+        if let Some((_, address)) = self.address(user, host) {
+            address.has_lost = true;
         }
     }
 
@@ -202,7 +236,7 @@ impl Book {
     pub fn finish<E>(mut self, add: &mut dyn FnMut(TableRow) -> Result<(), E>) -> Result<Tally, E> {
         let mut tally = std::mem::take(&mut self.tally);
         // Who owns the addresses of a domain, for those that have the same.
-        let mut owners: BTreeMap<&Host, Vec<(&VirtualUser, Vec<u8>)>> = BTreeMap::new();
+        let mut owners: BTreeMap<&Host, BTreeMap<&VirtualUser, Vec<u8>>> = BTreeMap::new();
         for (host, domain) in &self.domains {
             if domain.is_accepted {
                 add(TableRow::Rcpthosts(HostRow { host: cell(host.as_bytes()) }))?;
@@ -210,30 +244,44 @@ impl Book {
             for (user, address) in &domain.addresses {
                 let name = [user.as_bytes(), b"@", host.as_bytes()].concat();
                 let Some(owner) = self.deliver(user, &name, address, &mut tally, add)? else { continue };
-                add(virtual_row(host, user, &owner))?;
-                owners.entry(host).or_default().push((user, owner));
+                add(self.virtual_row(host, user, &owner))?;
+                owners.entry(host).or_default().insert(user, owner);
+            }
+            let has_none = !owners.contains_key(host) && !self.doubles.contains_key(host);
+            if domain.is_accepted && !domain.is_relayed && has_none {
+                let why = "a domain without any address: it stands in table rcpthosts only, and rules.rcpthosts_only says \
+                           what becomes of its mail; give it an address, or take it out";
+                tally.note(why, host.as_bytes());
             }
         }
-        for (host, target) in &self.doubles {
+        for host in self.doubles.keys() {
             let own = self.domains.get(host);
             if !own.is_some_and(|own| own.is_accepted) {
                 add(TableRow::Rcpthosts(HostRow { host: cell(host.as_bytes()) }))?;
             }
-            let mut real = target;
-            for _ in 0..DOUBLES_MAX {
-                real = self.doubles.get(real).unwrap_or(real);
-            }
-            let Some(same) = owners.get(real) else {
-                tally.add("has the addresses of a domain that has none", host.as_bytes());
-                continue;
-            };
-            for (user, owner) in same {
-                if !own.is_some_and(|own| own.addresses.contains_key(*user)) {
-                    add(virtual_row(host, user, owner))?;
+            let mut known: BTreeSet<&VirtualUser> = own.into_iter().flat_map(|own| own.addresses.keys()).collect();
+            let before = known.len();
+            for near in self.nearest(host).into_iter().last() {
+                for (user, owner) in owners.get(near).into_iter().flatten() {
+                    if known.insert(user) {
+                        add(self.virtual_row(host, user, owner))?;
+                    }
                 }
+            }
+            if known.len() == before {
+                tally.add("has the addresses of a domain that has none", host.as_bytes());
             }
         }
         Ok(tally)
+    }
+
+    fn virtual_row(&self, host: &Host, user: &VirtualUser, owner: &[u8]) -> TableRow {
+        TableRow::Virtual(VirtualRow {
+            virtual_host: cell(host.as_bytes()),
+            virtual_username: cell(&pattern(user.as_bytes(), self.given.patterns)),
+            username: cell(owner),
+            ext: cell(b""),
+        })
     }
 
     /// The alias rows of an address; gives the name that owns it, `None` if no mail can be delivered.
@@ -246,15 +294,31 @@ impl Book {
         add: &mut dyn FnMut(TableRow) -> Result<(), E>,
     ) -> Result<Option<Vec<u8>>, E> {
         let mut cells: Vec<&Cells> = Vec::new();
-        let mut others = Vec::new();
-        for target in &address.targets {
+        let (mut others, mut known, mut has_lost) = (Vec::new(), BTreeSet::new(), address.has_lost);
+        for target in address.targets.iter().filter(|target| known.insert(*target)) {
             match (target, &address.mailbox) {
                 (Target::Own, Some(own)) => cells.push(own),
-                (Target::Own, None) => tally.add("is sent on to itself, and is no mailbox; left out", name),
+                (Target::Own, None) => {
+                    has_lost = true;
+                    tally.add("is sent on to itself, and is no mailbox; left out", name);
+                }
                 (Target::Cells(user, host), _) => others.push((user.clone(), host.clone())),
             }
         }
         cells.extend(&others);
+        let deferred = (DEFERS.0.to_vec(), DEFERS.1.to_vec());
+        if false && has_lost {
+            if address.mailbox.is_some() {
+                tally.add("is sent on to nobody any more: its mail goes to its own mailbox now", name);
+            } else {
+                // Not to the catch-all, and not back to the sender.
+                tally.add(
+                    "is sent on to nobody any more: its mail waits until its row in table alias says where to",
+                    name,
+                );
+                cells.push(&deferred);
+            }
+        }
         let (username, ext): (&[u8], &[u8]) = match &address.mailbox {
             Some(own) => {
                 if cells.is_empty() {
@@ -295,11 +359,16 @@ fn cell(bytes: &[u8]) -> Cell {
     Some(bytes.to_vec())
 }
 
-fn virtual_row(host: &Host, user: &VirtualUser, owner: &[u8]) -> TableRow {
-    TableRow::Virtual(VirtualRow {
-        virtual_host: cell(host.as_bytes()),
-        virtual_username: cell(user.as_bytes()),
-        username: cell(owner),
-        ext: cell(b""),
-    })
+/// The cell virtual_username that stands for just this user, or for all if it is blank.
+fn pattern(user: &[u8], patterns: VirtualPatterns) -> Vec<u8> {
+    let is_wild = |byte: &u8| matches!(byte, b'%' | b'_');
+    match patterns {
+        VirtualPatterns::Plain => user.to_vec(),
+        VirtualPatterns::Like if user.is_empty() => b"%".to_vec(),
+        VirtualPatterns::Like if user.iter().any(is_wild) => {
+            let mark = |&byte: &u8| is_wild(&byte) || byte == b'\\';
+            user.iter().flat_map(|byte| mark(byte).then_some(b'\\').into_iter().chain([*byte])).collect()
+        }
+        VirtualPatterns::Like => user.to_vec(),
+    }
 }

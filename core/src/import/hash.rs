@@ -39,17 +39,30 @@ impl Stored {
     pub fn with_scheme(value: &[u8]) -> Self {
         let Some((name, rest)) = scheme(value) else { return Self::bare(value) };
         let (name, encoding) = name.split_once('.').unwrap_or((&name, ""));
+        if !matches!(encoding, "" | "HEX" | "B64" | "BASE64") {
+            return Self::crypted(value);
+        }
+        // Of these, the text itself can be written so.
+        let decoded = match encoding {
+            "HEX" => from_hex(rest),
+            "" => Some(rest.to_vec()),
+            _ => STANDARD.decode(rest).ok(),
+        };
         match name {
             "CRYPT" | "DES-CRYPT" | "MD5" | "MD5-CRYPT" | "BLF-CRYPT" | "SHA256-CRYPT" | "SHA512-CRYPT" | "ARGON2"
             | "ARGON2I" | "ARGON2ID"
-                if encoding.is_empty() && (name != "MD5" || rest.starts_with(b"$")) =>
+                if name != "MD5" || decoded.as_ref().is_some_and(|text| text.starts_with(b"$")) =>
             {
-                Self::crypted(rest)
+                Self::crypted(decoded.as_deref().unwrap_or(value))
             }
-            "PLAIN" | "CLEAR" | "CLEARTEXT" if encoding.is_empty() => Self::plain(rest),
-            "PLAIN-MD5" | "LDAP-MD5" => Self::digest("MD5", rest, encoding, value),
+            "PLAIN" | "CLEAR" | "CLEARTEXT" => match decoded {
+                Some(text) => Self::plain(&text),
+                None => Self::crypted(value),
+            },
+            // The last is Courier's.
+            "PLAIN-MD5" | "LDAP-MD5" | "MD5RAW" => Self::digest("MD5", rest, encoding, value),
             "SHA1" => Self::digest("SHA", rest, encoding, value),
-            "MD5" | "SMD5" | "SHA" | "SSHA" | "SHA256" | "SSHA256" | "SHA512" | "SSHA512" => {
+            "MD5" | "SMD5" | "SHA" | "SSHA" | "SHA256" | "SSHA256" | "SHA384" | "SSHA384" | "SHA512" | "SSHA512" => {
                 Self::digest(name, rest, encoding, value)
             }
             // Never as a password in clear: a name without a meaning does not make the rest a password.
@@ -75,6 +88,8 @@ impl Stored {
         let plain_digits = match name {
             "MD5" => 32,
             "SHA" => 40,
+            "SHA384" => 96,
+            "SHA512" => 128,
             _ => usize::MAX,
         };
         let is_hex = encoding == "HEX" || (encoding.is_empty() && value.len() == plain_digits);
@@ -132,6 +147,12 @@ mod tests {
             "{LDAP-MD5}Xr4ilOzQ4PCOq3aQ0qbuaQ==",
             "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=",
             "{SHA1.hex}e5e9fa1ba31ecd1ae84f75caaa474f3a663f05f4",
+            "{SHA256}2bb80d537b1da3e38bd30361aa855686bde0eacd7162fef6a25fe97bf527a25b",
+            "{MD5RAW}5ebe2294ecd0e0f08eab7690d2a6ee69",
+            "{PLAIN.b64}c2VjcmV0",
+            "{MD5-CRYPT.B64}JDEkYWJjZGVmZ2gkY0hKaTVQWHAva2kva3RYenFsazZJMQ==",
+            "{CRYPT.hex}2431246162636465666768246348\
+             4a69355058702f6b692f6b74587a716c6b364931",
             "*14E65567ABDB5135D0CFD9A70B3032C179A49EE7",
         ] {
             assert!(logs_in(stored, "secret"), "{stored}");
@@ -147,6 +168,9 @@ mod tests {
             "{SCRAM-SHA-1}4096,abc,def,ghi",
             "{PLAIN}",
             "{SHA512.hex}zz",
+            "{PLAIN.b64}*",
+            "{PLAIN.rot13}secret",
+            "{SHA512-CRYPT.b64}*",
             "{PLAIN}{SHA}x",
             "{}x",
             "",

@@ -7,6 +7,9 @@ use crate::catalog::TableRow;
 use crate::dotqmail;
 use std::collections::BTreeMap;
 
+#[cfg(test)]
+mod tests;
+
 /// A row of table mailbox.
 #[derive(Clone, Copy, Debug)]
 pub struct Mailbox<'a> {
@@ -61,18 +64,19 @@ impl Postfixadmin {
             self.book.tally.add("a mailbox whose username is no address; left out", new.address);
             return None;
         };
-        if !new.is_active {
-            self.book.tally.note("not active: suspended now; its mail goes by rules.suspended_mail", new.address);
-        }
         let (home, delivery) = place(new.path);
-        self.book.mailbox(NewMailbox {
+        let row = self.book.mailbox(NewMailbox {
             user,
             host,
             home,
             password: (!new.password.is_empty()).then(|| Stored::with_scheme(new.password)),
             is_suspended: !new.is_active,
             delivery: &delivery,
-        })
+        })?;
+        if !new.is_active {
+            self.book.tally.note("not active: suspended now; its mail goes by rules.suspended_mail", new.address);
+        }
+        Some(row)
     }
 
     /// A row of table alias.
@@ -100,8 +104,10 @@ impl Postfixadmin {
                        rules.rcpthosts_only must be \"relay\" for it";
             tally.note(why, domain.name);
         }
-        if domain.is_active {
-            self.book.accept(domain.name);
+        match (domain.is_active, domain.is_backup) {
+            (true, true) => self.book.relay(domain.name),
+            (true, false) => self.book.accept(domain.name),
+            (false, _) => {}
         }
         domains.insert(name, domain.is_active && !domain.is_backup);
     }
@@ -162,11 +168,13 @@ impl Postfixadmin {
             if target.eq_ignore_ascii_case(address) {
                 self.book.target(user, host, Target::Own);
             } else if is_vacation(target, address) {
+                self.book.lost(user, host);
                 self.book.tally.add("sends vacation messages; not carried over", address);
             } else {
                 match dotqmail::cells(&[b"&", target].concat()) {
                     Ok((username, host_part)) => self.book.target(user, host, Target::Cells(username, host_part)),
                     Err(why) => {
+                        self.book.lost(user, host);
                         self.book.tally.add("is sent on to what cannot be a row; that one is left out", address);
                         self.book.tally.add(why, address);
                     }
@@ -197,156 +205,5 @@ fn place(path: &[u8]) -> (&[u8], Vec<u8>) {
     match maildir.strip_suffix(b"/Maildir") {
         Some(home) => (home, b"./Maildir/".to_vec()),
         None => (maildir, b"./".to_vec()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Carried {
-        rows: Vec<String>,
-        told: Vec<(String, &'static str)>,
-    }
-
-    fn of(fill: impl FnOnce(&mut Postfixadmin) -> Vec<TableRow>) -> Carried {
-        let mut all = Postfixadmin::new(Given { uid: 500, gid: 600, alias_user: b"alias".to_vec() });
-        let mut rows = fill(&mut all);
-        let mut add = |row| {
-            rows.push(row);
-            Ok::<_, ()>(())
-        };
-        let tally = all.finish(&mut add).unwrap();
-        let show = |row: &TableRow| {
-            let cells: Vec<_> = row.cells().into_iter().flatten().map(String::from_utf8_lossy).collect();
-            format!("{} {}", row.table(), cells.join(" "))
-        };
-        Carried {
-            rows: rows.iter().map(show).collect(),
-            told: tally.list().map(|kind| (kind.about, kind.why)).collect(),
-        }
-    }
-
-    impl Carried {
-        fn table(&self, name: &str) -> Vec<&str> {
-            self.rows.iter().filter_map(|row| row.strip_prefix(name)?.strip_prefix(' ')).collect()
-        }
-
-        fn tells(&self, what: &str, why: &str) {
-            let is_told = self.told.iter().any(|(whom, text)| whom.contains(what) && text.contains(why));
-            assert!(is_told, "{what}: {why}: {:?}", self.told);
-        }
-    }
-
-    fn mailbox<'a>(address: &'a str, path: &'a str) -> Mailbox<'a> {
-        let password = b"$1$abcdefgh$cHJi5PXp/ki/ktXzqlk6I1";
-        Mailbox { address: address.as_bytes(), password, path: path.as_bytes(), is_active: true }
-    }
-
-    fn domain(name: &str) -> Domain<'_> {
-        Domain { name: name.as_bytes(), is_backup: false, is_active: true }
-    }
-
-    #[test]
-    fn an_alias_that_leads_to_itself_is_the_mailboxs_own_delivery() {
-        let given = of(|all| {
-            for (address, goto) in [
-                ("own@a.test", "own@a.test"),
-                ("copy@a.test", "Copy@a.test, x@b.test"),
-                ("away@a.test", "x@b.test"),
-                ("vac@a.test", "vac@a.test,vac#a.test@autoreply.a.test"),
-                ("list@a.test", "own@a.test,x@b.test\r\n"),
-                ("loop@a.test", "loop@a.test"),
-                ("bad@a.test", "|prog"),
-            ] {
-                all.alias(address.as_bytes(), goto.as_bytes(), true);
-            }
-            all.alias(b"off@a.test", b"x@b.test", false);
-            all.domain(domain("A.test"));
-            let paths = [("own", "/h/own/"), ("copy", "/h/copy/Maildir/"), ("away", "/h/away/"), ("vac", "/h/box/vac")];
-            let mut rows = Vec::new();
-            for (user, path) in paths {
-                rows.extend(all.mailbox(mailbox(&format!("{user}@a.test"), path)));
-            }
-            rows.extend(all.mailbox(Mailbox { is_active: false, ..mailbox("off@a.test", "/h/off/") }));
-            rows
-        });
-        assert_eq!(
-            given.table("alias"),
-            [
-                "away@a.test  x b.test",
-                "copy@a.test  . /Maildir/",
-                "copy@a.test  x b.test",
-                "alias list@a.test own a.test",
-                "alias list@a.test x b.test",
-                "off@a.test  . /",
-                "own@a.test  . /",
-                "vac@a.test  . /vac",
-            ]
-        );
-        assert!(
-            given.table("mailbox").iter().any(|row| row.starts_with("vac@a.test 500 600 /h/box $1$")),
-            "{:?}",
-            given.rows
-        );
-        assert!(
-            given.table("mailbox").iter().any(|row| row.starts_with("off@") && row.ends_with(" Y")),
-            "{:?}",
-            given.rows
-        );
-        let users = ["away", "copy", "list", "off", "own", "vac"];
-        assert_eq!(given.table("virtual"), users.map(|user| format!("a.test {user} {user}@a.test ")));
-        assert_eq!(given.table("rcpthosts"), ["a.test"]);
-        given.tells("vac@", "vacation");
-        given.tells("loop@", "itself");
-        given.tells("bad@", "cannot be a row");
-        given.tells("off@", "left out");
-    }
-
-    #[test]
-    fn domains_that_are_kept_for_others_off_or_doubles() {
-        let given = of(|all| {
-            for name in ["a.test", "two.test", "three.test", "ALL"] {
-                all.domain(domain(name));
-            }
-            all.domain(Domain { is_backup: true, ..domain("backup.test") });
-            all.domain(Domain { is_active: false, ..domain("off.test") });
-            all.alias_domain(b"two.test", b"a.test", true);
-            all.alias_domain(b"off.test", b"a.test", true);
-            all.alias(b"@three.test", b"@a.test", true);
-            all.alias(b"@a.test", b"joe@a.test", true);
-            all.alias(b"two@two.test", b"joe@a.test", true);
-            all.alias(b"x@off.test", b"joe@a.test", true);
-            all.alias(b"x@unknown.test", b"joe@a.test", true);
-            all.alias(b"x@backup.test", b"joe@a.test", true);
-            all.mailbox(mailbox("joe@a.test", "/h/joe/")).into_iter().collect()
-        });
-        assert_eq!(
-            given.table("virtual"),
-            [
-                "a.test  joe@a.test ",
-                "a.test joe joe@a.test ",
-                "two.test two two@two.test ",
-                "three.test  joe@a.test ",
-                "three.test joe joe@a.test ",
-                "two.test  joe@a.test ",
-                "two.test joe joe@a.test ",
-            ]
-        );
-        assert_eq!(given.table("rcpthosts"), ["a.test", "backup.test", "three.test", "two.test"]);
-        given.tells("backup.test", "relay");
-        given.tells("unknown.test", "not delivered to here");
-        given.tells("off.test", "domain alias");
-    }
-
-    #[test]
-    fn a_catch_all_for_several_belongs_to_the_alias_user() {
-        let given = of(|all| {
-            all.alias(b"@a.test", b"x@b.test,y@b.test", true);
-            Vec::new()
-        });
-        assert_eq!(given.table("alias"), ["alias @a.test x b.test", "alias @a.test y b.test"]);
-        assert_eq!(given.table("virtual"), ["a.test  @a.test "]);
-        assert_eq!(given.table("rcpthosts"), ["a.test"]);
     }
 }

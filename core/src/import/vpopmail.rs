@@ -49,6 +49,14 @@ const BITS: [(u64, &str); 13] = [
 
 const ONE_PROTOCOL: &str = "one of POP and IMAP is off (pw_gid 0x2, 0x8); not carried over, both are open";
 
+const NO_HASH: &str = "pw_passwd is blank, so that nobody got in by the password itself; pw_clear_passwd is left out";
+
+/// pw_gid: a number with a sign, of which -1 is all bits.
+fn bits(cell: &[u8]) -> Option<u64> {
+    let number: u64 = std::str::from_utf8(cell).ok()?.parse().ok()?;
+    Some(u64::from_ne_bytes(number.to_ne_bytes()))
+}
+
 /// vpopmail's rows on their way into ours.
 #[derive(Debug)]
 pub struct Vpopmail {
@@ -76,37 +84,31 @@ impl Vpopmail {
     /// A user; gives the row of table mailbox.
     pub fn user(&mut self, user: User<'_>) -> Option<TableRow> {
         let address = [user.name, b"@", user.domain].concat();
-        let tally = &mut self.book.tally;
-        let bits = std::str::from_utf8(user.bits).ok().and_then(|digits| digits.parse::<u64>().ok());
-        if bits.is_none() && !user.bits.is_empty() {
-            tally.add("pw_gid is no number; not carried over", &address);
-        }
-        let bits = bits.unwrap_or_default();
-        for (_, why) in BITS.iter().filter(|(bit, _)| bits & bit != 0) {
-            tally.add(why, &address);
-        }
-        let closed = [NO_POP, NO_IMAP].iter().filter(|bit| bits & *bit != 0).count();
-        match closed {
-            0 => {}
-            1 => tally.add(ONE_PROTOCOL, &address),
-            _ => tally.note("POP and IMAP are off (pw_gid 0x2, 0x8): suspended now", &address),
+        let (mut notes, mut losses) = (Vec::new(), Vec::new());
+        let bits = if user.bits.is_empty() { Some(0) } else { bits(user.bits) };
+        let set = bits.unwrap_or_default();
+        losses.extend(BITS.iter().filter(|(bit, _)| set & bit != 0).map(|(_, why)| *why));
+        let closed = [NO_POP, NO_IMAP].iter().filter(|bit| set & *bit != 0).count();
+        match (bits, closed) {
+            (None, _) => losses.push("pw_gid is no number, so that it is not known what is allowed: suspended now"),
+            (_, 0) => {}
+            (_, 1) => losses.push(ONE_PROTOCOL),
+            _ => notes.push("POP and IMAP are off (pw_gid 0x2, 0x8): suspended now"),
         }
         if !user.quota.is_empty() && user.quota != b"NOQUOTA" {
-            tally.add("has a quota (pw_shell); not carried over", &address);
+            losses.push("has a quota (pw_shell); not carried over");
         }
-        let password = match (user.hash, user.clear) {
-            (b"", b"") => None,
-            (b"", clear) => {
-                tally.note("only pw_clear_passwd was there: the password is stored in clear", &address);
-                Some(Stored::plain(clear))
-            }
-            (hash, clear) => {
-                if !clear.is_empty() {
-                    tally.add("pw_clear_passwd is left out; the hash is there", &address);
-                }
-                Some(Stored::crypted(hash))
-            }
-        };
+        let password = (!user.hash.is_empty()).then(|| Stored::crypted(user.hash));
+        match (user.hash, user.clear) {
+            (_, b"") => {}
+            (b"", _) => losses.push(NO_HASH),
+            _ => losses.push("pw_clear_passwd is left out; the hash is there"),
+        }
+        if !user.dir.starts_with(b"/") {
+            losses.push(
+                "pw_dir is blank or no absolute path: its mail waits, and nobody can log in, until it has a home",
+            );
+        }
         self.domain(user.domain);
         let home = if user.dir.len() > 1 { user.dir.strip_suffix(b"/").unwrap_or(user.dir) } else { user.dir };
         let row = self.book.mailbox(NewMailbox {
@@ -114,9 +116,11 @@ impl Vpopmail {
             host: user.domain,
             home,
             password,
-            is_suspended: closed == 2,
+            is_suspended: bits.is_none() || closed == 2,
             delivery: b"./Maildir/",
         })?;
+        losses.into_iter().for_each(|why| self.book.tally.add(why, &address));
+        notes.into_iter().for_each(|why| self.book.tally.note(why, &address));
         self.homes.insert(home.to_vec(), address.to_ascii_lowercase());
         Some(row)
     }
@@ -159,11 +163,13 @@ impl Vpopmail {
         let address = [alias, b"@", domain].concat();
         let line = without_trailing_blanks(line).trim_ascii_start();
         if line.is_empty() || line.starts_with(b"#") {
-            return;
+            // A line that delivers nothing; whoever has no other got nothing.
+            return self.book.lost(alias, domain);
         }
         let (user, host) = match dotqmail::cells(line) {
             Ok(cells) => cells,
             Err(why) => {
+                self.book.lost(alias, domain);
                 self.book.tally.add("a line of valias cannot be a row; left out", &address);
                 self.book.tally.add(why, &address);
                 return;
@@ -174,6 +180,7 @@ impl Vpopmail {
             (b"/", Some(owner)) if owner.eq_ignore_ascii_case(&address) => Target::Own,
             (b"/", Some(owner)) => cells_of(owner),
             (b".", _) => {
+                self.book.lost(alias, domain);
                 let why = "a line of valias names a path relative to the domain's directory; left out";
                 return self.book.tally.add(why, &address);
             }
@@ -215,7 +222,7 @@ mod tests {
         lines: &[[&str; 3]],
         doubles: &[[&str; 2]],
     ) -> (Vec<String>, Vec<(String, &'static str)>) {
-        let given = Given { uid: 500, gid: 600, alias_user: b"alias".to_vec() };
+        let given = Given { uid: 500, gid: 600, alias_user: b"alias".to_vec(), ..Given::default() };
         let mut all = Vpopmail::new(given);
         let mut rows = Vec::new();
         // As in a dump: valias comes before vpopmail.
@@ -262,7 +269,17 @@ mod tests {
 
     #[test]
     fn only_both_protocols_off_suspend_and_each_bit_is_told() {
-        for (bits, suspended) in [("0", "N"), ("2", "N"), ("8", "N"), ("10", "Y"), ("65535", "Y")] {
+        for (bits, suspended) in [
+            ("0", "N"),
+            ("", "N"),
+            ("2", "N"),
+            ("8", "N"),
+            ("10", "Y"),
+            ("65535", "Y"),
+            ("-1", "Y"),
+            ("-9", "N"),
+            ("x", "Y"),
+        ] {
             let (rows, _) = of(&[user("joe", bits)], &[], &[]);
             assert!(rows[0].ends_with(&format!("|{suspended}")), "{bits} {rows:?}");
         }
@@ -270,7 +287,21 @@ mod tests {
         for bit in 0..16 {
             assert_eq!(told(&(1_u32 << bit).to_string()), 1, "bit {bit}");
         }
-        assert_eq!((told("16"), told("10"), told("x")), (1, 1, 1));
+        assert_eq!((told("16"), told("10"), told("x"), told("-1")), (1, 1, 1, BITS.len() + 1));
+    }
+
+    #[test]
+    fn without_a_hash_nobody_gets_in_and_only_what_is_written_is_told() {
+        let clear = User { hash: b"", clear: b"secret", dir: b"", ..user("joe", "0") };
+        let (rows, told) = of(&[clear], &[], &[]);
+        assert!(rows[0].ends_with("|600|||Password|N"), "{rows:?}");
+        for word in ["pw_passwd is blank", "pw_dir is blank", "no password"] {
+            assert!(told.iter().any(|(what, why)| what == "joe@Example.com" && why.contains(word)), "{told:?}");
+        }
+        let (rows, told) = of(&[user("joe", "0"), user("Joe", "10")], &[], &[]);
+        assert!(rows.iter().filter(|row| row.starts_with("mailbox")).count() == 1 && rows[0].ends_with("|N"));
+        assert!(told.iter().any(|(_, why)| why.contains("second mailbox")), "{told:?}");
+        assert!(!told.iter().any(|(_, why)| why.contains("suspended")), "{told:?}");
     }
 
     #[test]
@@ -294,10 +325,12 @@ mod tests {
                 "alias joe@example.com||.|/Maildir/",
                 "alias joe@example.com||other|example.org",
                 "alias alias|near@example.com|joe|example.com",
+                "alias alias|rel@example.com|.|",
                 "alias alias|sales@example.com|joe|example.com",
+                "alias alias|self@example.com|.|",
             ]
         );
-        let users = ["bin", "joe", "near", "sales"];
+        let users = ["bin", "joe", "near", "rel", "sales", "self"];
         let want = |host: &str| users.map(|user| format!("virtual {host}|{user}|{user}@example.com|"));
         assert_eq!(of("virtual"), [want("example.com"), want("example.net")].concat());
         assert_eq!(of("rcpthosts"), ["rcpthosts example.com", "rcpthosts example.net"]);

@@ -3,6 +3,7 @@
 use super::fit::meaning;
 use super::numbers::{Numbers, bare, in_order};
 use crate::catalog::{Table, TableRow};
+use crate::editor::Change;
 use crate::mailbox::Cell;
 use std::collections::HashMap;
 
@@ -29,6 +30,46 @@ pub struct Difference {
     pub insert: Vec<TableRow>,
     /// How many are there already.
     pub same: usize,
+}
+
+impl Difference {
+    /// How many rows take the place of another; further columns that a table has are kept in these.
+    #[must_use]
+    pub fn replaced(&self) -> usize {
+        self.delete.len().min(self.insert.len())
+    }
+
+    /// What has to be done, row by row, so that never more is missing than one row. A row takes the place of one with its
+    /// number if there is one, so that no number is there twice on the way.
+    #[must_use]
+    pub fn changes(self) -> Vec<Change> {
+        let Self { mut delete, insert, .. } = self;
+        let mut changes = Vec::new();
+        let mut left = Vec::new();
+        for new in insert {
+            let same = |old: &TableRow| number(old).is_some() && number(old) == number(&new);
+            match delete.iter().position(same) {
+                Some(at) => changes.push(Change::Replace { old: delete.remove(at), new }),
+                None => left.push(new),
+            }
+        }
+        let (mut delete, mut left) = (delete.into_iter(), left.into_iter());
+        loop {
+            match (delete.next(), left.next()) {
+                (None, None) => return changes,
+                (Some(old), Some(new)) => changes.push(Change::Replace { old, new }),
+                (Some(old), None) => changes.push(Change::Delete(old)),
+                (None, Some(new)) => changes.push(Change::Insert(new)),
+            }
+        }
+    }
+}
+
+fn number(row: &TableRow) -> Option<&[u8]> {
+    match row {
+        TableRow::Alias(alias) => alias.seq.as_deref(),
+        _ => None,
+    }
 }
 
 /// What makes `there`, the rows of a set in the target, mean what `planned` means.
@@ -64,14 +105,30 @@ pub fn difference(planned: &[TableRow], there: &[TableRow], numbers: Numbers) ->
     found
 }
 
-/// Where the table numbers the rows as they come, only rows behind the last one can be added.
+/// Where the table numbers the rows as they come, rows can be added behind the last one only; another one takes the
+/// number of the row in whose place it comes.
 fn in_sequence(planned: &[TableRow], there: &[TableRow]) -> Difference {
-    let now: Vec<_> = in_order(there).iter().map(bare).collect();
-    let wanted: Vec<_> = planned.iter().map(bare).collect();
-    match wanted.strip_prefix(&now[..]) {
-        Some(rest) => Difference { delete: Vec::new(), insert: rest.to_vec(), same: now.len() },
-        None => Difference { delete: there.to_vec(), insert: wanted, same: 0 },
+    let mut found = Difference::default();
+    let mut there = in_order(there).into_iter();
+    for row in planned {
+        match there.next() {
+            Some(now) if bare(&now) == bare(row) => found.same += 1,
+            Some(now) => {
+                found.insert.push(with_number_of(bare(row), &now));
+                found.delete.push(now);
+            }
+            None => found.insert.push(bare(row)),
+        }
     }
+    found.delete.extend(there);
+    found
+}
+
+fn with_number_of(mut row: TableRow, now: &TableRow) -> TableRow {
+    if let (TableRow::Alias(row), TableRow::Alias(now)) = (&mut row, now) {
+        row.seq.clone_from(&now.seq);
+    }
+    row
 }
 
 #[cfg(test)]
@@ -105,7 +162,24 @@ mod tests {
         assert_eq!(find(&["b", "a", "c"]), Difference { same: 3, ..Difference::default() });
         assert_eq!(find(&["b", "a"]), Difference { same: 2, insert: of(&["c"]), ..Difference::default() });
         let other = find(&["a", "b"]);
-        assert_eq!((other.delete, other.insert.len(), other.same), (numbered(&["a", "b"]), 3, 0));
+        let mut wanted = numbered(&["b", "a"]);
+        wanted.extend(of(&["c"]));
+        assert_eq!(other, Difference { delete: numbered(&["a", "b"]), insert: wanted, same: 0 });
+        // What is right is left alone.
+        let one = find(&["b", "z", "c"]);
+        assert_eq!((one.delete.len(), one.insert.len(), one.same), (1, 1, 2));
+        let less = find(&["b", "a", "c", "d"]);
+        assert_eq!((less.delete, less.insert, less.same), (numbered(&["b", "a", "c", "d"])[3..].to_vec(), vec![], 3));
+    }
+
+    #[test]
+    fn a_row_takes_the_place_of_the_one_with_its_number() {
+        let of = |to: &str, seq| row(Some("l"), to, Some(seq));
+        let found = difference(&[of("b", 1), of("a", 2), of("c", 3)], &[of("a", 1), of("b", 2)], Numbers::Kept);
+        assert_eq!(found.replaced(), 2);
+        let replace = |old, new| Change::Replace { old, new };
+        let wanted = [replace(of("a", 1), of("b", 1)), replace(of("b", 2), of("a", 2)), Change::Insert(of("c", 3))];
+        assert_eq!(found.changes(), wanted);
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! What `qmail-lookup export` writes: one row a line (docs/export.md).
 
 use crate::catalog::{Table, TableRow};
+use crate::lint::key_of;
 use crate::mailbox::Cell;
 use std::fmt;
 
@@ -10,7 +11,7 @@ pub const FIRST: &[u8] = b"# qmail-lookup export 1";
 /// The second line of a text that was written without passwords.
 pub const WITHOUT_PASSWORDS: &[u8] = b"# without passwords";
 
-/// Longest line that is read. Unit: bytes. Source: ours; a cell of 16 MiB is no address, path or program.
+/// Longest line that is written and read, its newline included. Unit: bytes. Source: ours; a cell of 16 MiB is no address, path or program.
 pub const LINE_MAX: usize = 64 << 20;
 
 /// Place of the password among the cells of table mailbox.
@@ -23,7 +24,29 @@ pub struct Writer {
     /// How many of [`Table::ALL`] have their heading.
     headed: usize,
     rows: u64,
+    line_max: usize,
 }
+
+/// A row whose line no reader takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TooLong {
+    /// Its table.
+    pub table: Table,
+    /// The beginning of its key, for people.
+    pub key: String,
+}
+
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { table, key } = self;
+        write!(
+            f,
+            "table {table}, row {key}: its line would be longer than 64 MiB, and could not be imported: shorten it"
+        )
+    }
+}
+
+impl std::error::Error for TooLong {}
 
 impl Writer {
     /// Begins a text in `out`; without `passwords` each of them is written as NULL, and a line says so.
@@ -33,13 +56,18 @@ impl Writer {
             out.extend_from_slice(line);
             out.push(b'\n');
         }
-        Self { passwords, headed: 0, rows: 0 }
+        Self { passwords, headed: 0, rows: 0, line_max: LINE_MAX }
     }
 
     /// Adds a row to `out`. Rows come table by table in the order of [`Table::ALL`].
-    pub fn row(&mut self, row: &TableRow, out: &mut Vec<u8>) {
+    ///
+    /// # Errors
+    /// If its line would be longer than [`LINE_MAX`]; it is not added then.
+    pub fn row(&mut self, row: &TableRow, out: &mut Vec<u8>) -> Result<(), TooLong> {
+        const SHOWN: usize = 100;
         let table = row.table();
         self.head(Table::ALL.iter().position(|one| *one == table).map_or(0, |at| at + 1), out);
+        let begin = out.len();
         out.extend_from_slice(table.name().as_bytes());
         for (at, cell) in row.cells().into_iter().enumerate() {
             out.push(b'\t');
@@ -50,7 +78,12 @@ impl Writer {
             }
         }
         out.push(b'\n');
+        if out.len() - begin > self.line_max {
+            out.truncate(begin);
+            return Err(TooLong { table, key: key_of(row).chars().take(SHOWN).collect() });
+        }
         self.rows += 1;
+        Ok(())
     }
 
     /// Ends the text.
@@ -139,6 +172,8 @@ impl fmt::Display for Wrong {
 
 impl std::error::Error for Wrong {}
 
+const CR_LF: &str = "the line ends in CR LF, as on Windows: take the CRs away";
+
 /// Reads lines as rows.
 #[derive(Debug, Default)]
 pub struct Reader {
@@ -177,7 +212,7 @@ impl Reader {
             return Err(self.wrong("nothing may stand behind the line '# end'"));
         }
         if line.ends_with(b"\r") {
-            return Err(self.wrong("the line ends in CR LF: take the CRs away"));
+            return Err(self.wrong(CR_LF));
         }
         if line.first() == Some(&b'#') { self.comment(line).map(|()| None) } else { self.row(line).map(Some) }
     }
@@ -198,6 +233,9 @@ impl Reader {
     fn first(&self, line: &[u8]) -> Result<(), Wrong> {
         if line == FIRST {
             return Ok(());
+        }
+        if line.strip_suffix(b"\r") == Some(FIRST) {
+            return Err(self.wrong(CR_LF));
         }
         let (all, version) = (FIRST.strip_suffix(b"1").unwrap_or(FIRST), "of another version: use its qmail-lookup");
         let foreign = "not what `qmail-lookup export` writes: the first line must be '# qmail-lookup export 1'";
@@ -298,7 +336,7 @@ mod tests {
     fn write(rows: &[TableRow], passwords: bool) -> Vec<u8> {
         let mut out = Vec::new();
         let mut writer = Writer::new(passwords, &mut out);
-        rows.iter().for_each(|row| writer.row(row, &mut out));
+        rows.iter().for_each(|row| writer.row(row, &mut out).unwrap());
         writer.end(&mut out);
         out
     }
@@ -376,6 +414,23 @@ rcpthosts\tx.test\\n
     }
 
     #[test]
+    fn what_no_reader_would_take_is_not_written() {
+        let mut out = Vec::new();
+        let mut writer = Writer::new(true, &mut out);
+        let key = "k".repeat(200);
+        let long = |value: &[u8]| row(Table::Alias, &[Some(b"iain"), Some(key.as_bytes()), Some(b"|"), Some(value)]);
+        // Escaped, the last byte takes four.
+        writer.line_max = "alias\tiain\t\t|\tsecret\t\\N\n".len() + 200;
+        writer.row(&long(b"secret"), &mut out).unwrap();
+        let before = out.clone();
+        let error = writer.row(&long(b"secre\xff"), &mut out).unwrap_err();
+        assert_eq!(error, TooLong { table: Table::Alias, key: format!("iain-{}", "k".repeat(95)) });
+        assert!(!error.to_string().contains("secre") && out == before);
+        writer.end(&mut out);
+        assert_eq!(read(&out).unwrap(), [long(b"secret")]);
+    }
+
+    #[test]
     fn whatever_is_cut_off_is_refused() {
         for length in 0..TEXT.len() {
             assert!(read(&TEXT.as_bytes()[..length]).is_err(), "{length}");
@@ -396,6 +451,8 @@ rcpthosts\tx.test\\n
         };
         for (from, to, place) in [
             ("export 1", "export 2", "line 1: of another version"),
+            ("export 1\n", "export 1\r\n", "line 1: the line ends in CR LF"),
+            ("export 1\n", "export 2\r\n", "line 1: of another version"),
             ("# qmail", "qmail", "line 1: not what"),
             ("s\\\\N", "s\\q", "line 3, field 6 (password): a backslash"),
             ("s\\\\N", "s\\x1", "line 3, field 6 (password): a backslash"),

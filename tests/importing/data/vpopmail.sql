@@ -25,6 +25,7 @@ CREATE TABLE `lastauth` (
   `timestamp` bigint(20) NOT NULL DEFAULT 0,
   PRIMARY KEY (`user`,`domain`)
 ) ENGINE=MyISAM DEFAULT CHARSET=latin1;
+CREATE TABLE `backup_vpopmail` LIKE `vpopmail`;
 CREATE TABLE `limits` (`domain` char(96) NOT NULL, `maxpopaccounts` int(10) NOT NULL DEFAULT -1, PRIMARY KEY (`domain`))
   ENGINE=MyISAM DEFAULT CHARSET=latin1;
 INSERT INTO `vpopmail` VALUES
@@ -32,7 +33,11 @@ INSERT INTO `vpopmail` VALUES
   ('joe.user', 'example.com', '$1$abcdefgh$cHJi5PXp/ki/ktXzqlk6I1', 0, 0, 'Joe ''the'' User', '/home/vpopmail/domains/example.com/joe.user', '10485760S,1000C', ''),
   ('closed', 'example.com', '$1$abcdefgh$cHJi5PXp/ki/ktXzqlk6I1', 0, 10, '', '/home/vpopmail/domains/example.com/closed', 'NOQUOTA', NULL),
   ('clear', 'example.com', '', 0, 0, '', '/home/vpopmail/domains/example.com/clear', 'NOQUOTA', 'plain''word'),
-  ('none', 'example.com', '', 0, 0, '', '/home/vpopmail/domains/example.com/none', 'NOQUOTA', '');
+  ('none', 'example.com', '', 0, 0, '', '/home/vpopmail/domains/example.com/none', 'NOQUOTA', ''),
+  ('all', 'example.com', '$1$abcdefgh$cHJi5PXp/ki/ktXzqlk6I1', 0, -1, '', '/home/vpopmail/domains/example.com/all', 'NOQUOTA', '');
+INSERT INTO `backup_vpopmail` VALUES
+  ('fired', 'example.com', '$1$abcdefgh$cHJi5PXp/ki/ktXzqlk6I1', 0, 0, '', '/home/vpopmail/domains/example.com/fired', 'NOQUOTA', ''),
+  ('none', 'example.com', '$1$abcdefgh$cHJi5PXp/ki/ktXzqlk6I1', 0, 0, '', '/home/vpopmail/domains/example.com/none', 'NOQUOTA', '');
 INSERT INTO `valias` VALUES
   ('sales', 'example.com', '&joe.user@example.com'), ('sales', 'example.com', '&far@example.org'),
   ('joe.user', 'example.com', '/home/vpopmail/domains/example.com/joe.user/Maildir/'), ('joe.user', 'example.com', '&copy@example.org'),

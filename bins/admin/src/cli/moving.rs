@@ -42,6 +42,9 @@ pub(crate) struct Into {
     /// The target may hold rows: those that differ are replaced, and those that the source lacks are deleted
     #[arg(long)]
     pub(crate) replace: bool,
+    /// With --replace: delete even if it is much of what the target holds, or all of a table
+    #[arg(long, requires = "replace")]
+    pub(crate) yes: bool,
     /// Say what would be done, and write nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

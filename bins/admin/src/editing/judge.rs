@@ -2,46 +2,97 @@
 //! and once as they will be.
 
 use super::Plan;
-use super::rows::{by, of_key, store};
+use super::around::{When, around};
+use super::rows::{by, store};
 use crate::cli;
 use crate::output::{Failure, Output};
 use crate::session::Session;
 use crate::verbs::lint;
 use qmail_lookup_backends::overlay::Overlay;
 use qmail_lookup_config::Stores;
-use qmail_lookup_core::editing::Ahead;
-use qmail_lookup_core::key::fold;
+use qmail_lookup_core::editing::{Ahead, Touched};
 use qmail_lookup_core::lint::{Finding, Severity, key_of};
-use qmail_lookup_core::settings::VirtualPatterns;
-use qmail_lookup_core::{Catalog, Change, Table, TableRow};
-use std::collections::{BTreeSet, HashSet};
+use qmail_lookup_core::{Table, TableRow};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-/// Mailboxes among which `lint` looks for one that a new catch-all hides, or for one that is left.
-const EXAMPLES: usize = 64;
+/// What a finding is known by; how it is worded may change with what else is in the tables.
+type Identity = (&'static str, Table, String);
 
-/// Errors and warnings that the plan's changes cause: those of what will be that are none of what is.
+fn identity(finding: &Finding) -> Identity {
+    (finding.rule, finding.table, finding.key.clone())
+}
+
+/// What a plan's rows were found to be once its changes are made.
+pub(crate) struct Judged {
+    /// What the changes touch in other rows.
+    touched: Touched,
+    findings: Vec<Finding>,
+}
+
+/// Errors and warnings that the plan's changes cause: those of what will be that are none of what is. And what there is
+/// to compare with once they are made.
 ///
 /// # Errors
 /// If a store could not be asked.
-pub(super) async fn caused(session: &Session, plan: &Plan, output: &mut Output) -> Result<Vec<Finding>, Failure> {
-    let around = around(session, plan).await?;
+pub(super) async fn caused(
+    session: &Session,
+    plan: &Plan,
+    output: &mut Output,
+) -> Result<(Vec<Finding>, Judged), Failure> {
     let (now, then) = (Ahead::default(), Ahead::of(&plan.changes));
+    let (around, touched) = around(session, plan, &then, When::Before, output).await?;
+    let there: BTreeSet<&TableRow> = around.iter().collect();
     // Without it the changes cannot be made, and what they would come to is not known.
-    if let Some(row) = then.gone.iter().find(|row| !around.contains(row)) {
+    if let Some(row) = then.gone().iter().find(|row| !there.contains(row)) {
         let row = format!("{} of table {}", key_of(row), row.table());
         let what = "the row is gone, or was changed by somebody else meanwhile; nothing was changed";
         return Err(Failure::refused(format!("{row}: {what}")));
     }
     let before = found(session, now, around.clone(), plan, output).await?;
+    let before = before.into_iter().map(|finding| in_new_words(finding, plan)).collect();
     let after = found(session, then, around, plan, output).await?;
-    let only_less = plan.changes.iter().all(|change| matches!(change, Change::Delete(_)));
-    // With fewer rows a finding that counts them says another number.
-    let words = |text: &str| if only_less { text.replace(|c: char| c.is_ascii_digit(), "") } else { text.to_owned() };
-    let identity = |finding: &Finding| (finding.rule, finding.table, finding.key.clone(), words(&finding.why));
-    let known: HashSet<_> = before.into_iter().map(|finding| identity(&in_new_words(finding, plan))).collect();
-    let is_new = |finding: &Finding| finding.severity >= Severity::Warning && !known.contains(&identity(finding));
-    Ok(after.into_iter().filter(is_new).collect())
+    Ok((more(before, after.clone()), Judged { touched, findings: after }))
+}
+
+/// Errors and warnings that are there now that the plan's changes are made, and were not to be: somebody else has made
+/// another change meanwhile, and each of them alone was right.
+///
+/// # Errors
+/// If a store could not be asked.
+pub(super) async fn unexpected(
+    session: &Session,
+    plan: &Plan,
+    judged: Judged,
+    output: &mut Output,
+) -> Result<Vec<Finding>, Failure> {
+    let now = Ahead::default();
+    let (around, _) = around(session, plan, &now, When::After(judged.touched), output).await?;
+    let found = found(session, now, around, plan, output).await?;
+    Ok(more(judged.findings, found))
+}
+
+/// Those of `after` that are more than `before` by rule, table and key; worded as none of `before` if there is a choice.
+fn more(before: Vec<Finding>, after: Vec<Finding>) -> Vec<Finding> {
+    let matters = |finding: &Finding| finding.severity >= Severity::Warning;
+    let mut counts: HashMap<Identity, usize> = HashMap::new();
+    let mut words: HashSet<(Identity, String)> = HashSet::new();
+    for finding in before.into_iter().filter(matters) {
+        *counts.entry(identity(&finding)).or_default() += 1;
+        words.insert((identity(&finding), finding.why));
+    }
+    let after = after.into_iter().filter(matters);
+    let (mut known, new): (Vec<Finding>, Vec<Finding>) =
+        after.partition(|finding| words.contains(&(identity(finding), finding.why.clone())));
+    known.extend(new);
+    known.retain(|finding| match counts.get_mut(&identity(finding)) {
+        Some(left) if *left > 0 => {
+            *left -= 1;
+            false
+        }
+        _ => true,
+    });
+    known
 }
 
 /// A finding as it would be worded after a mailbox was renamed.
@@ -70,78 +121,26 @@ async fn found(
     lint::findings(&small, &options, output).await
 }
 
-/// The rows, as they are now, with which those of the changes could come into conflict.
-async fn around(session: &Session, plan: &Plan) -> Result<Vec<TableRow>, Failure> {
-    let touched: Vec<&TableRow> = plan
-        .changes
-        .iter()
-        .flat_map(|change| match change {
-            Change::Insert(row) | Change::Delete(row) => vec![row],
-            Change::Replace { old, new } => vec![old, new],
-        })
-        .collect();
-    let keys: BTreeSet<(Table, Vec<u8>)> = touched.iter().flat_map(|row| keys(row)).collect();
-    let users: HashSet<Vec<u8>> = touched.iter().filter_map(|row| virtual_user(row)).collect();
-    let mut rows = Vec::new();
-    for (table, key) in &keys {
-        let found = of_key(session, *table, key).await?;
-        match table {
-            Table::Virtual => rows.extend(of_host(found, &users)),
-            _ => rows.extend(found),
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use qmail_lookup_core::lint::Repair;
+
+    fn finding(severity: Severity, key: &str, why: &str) -> Finding {
+        let (rule, table, repair) = ("swallowed", Table::Virtual, Repair::Words(String::new()));
+        Finding { severity, rule, table, key: key.to_owned(), why: why.to_owned(), repair }
     }
-    let is_like = session.config.rules.virtual_patterns == VirtualPatterns::Like;
-    let catch_all: &[u8] = if is_like { b"%" } else { b"" };
-    let is_gone = |change: &Change| matches!(change, Change::Delete(TableRow::Mailbox(_)));
-    // A catch-all hides others, and the last mailbox is not to go unnoticed.
-    if (users.contains(catch_all) || plan.changes.iter().any(is_gone))
-        && let Some(catalog) = session.stores.mailbox.catalog()
-    {
-        let examples = examples(catalog, session).await?;
-        rows.extend(examples.into_iter().filter(|row| !is_of(row, &keys)));
+
+    #[test]
+    fn findings_are_counted_and_not_compared_word_for_word() {
+        let warning = |key: &str, why: &str| finding(Severity::Warning, key, why);
+        let before = vec![warning("@a", "2 of them, bob for instance"), warning("@b", "x")];
+        let other = vec![warning("@a", "3 of them, eve for instance"), warning("@b", "x")];
+        assert!(more(before.clone(), other).is_empty());
+        let twice = vec![warning("@b", "y"), warning("@b", "x"), warning("@a", "")];
+        assert_eq!(more(before.clone(), twice), [warning("@b", "y")]);
+        let note = finding(Severity::Note, "@c", "");
+        assert!(more(Vec::new(), vec![note.clone()]).is_empty());
+        assert_eq!(more(vec![note], vec![warning("@c", "")]).len(), 1, "it has become worse");
     }
-    let beside = plan.beside.iter().filter(|row| !is_of(row, &keys) && !rows.contains(row));
-    let beside: Vec<TableRow> = beside.cloned().collect();
-    rows.extend(beside);
-    Ok(rows)
-}
-
-async fn examples(catalog: &dyn Catalog, session: &Session) -> Result<Vec<TableRow>, Failure> {
-    let mut scan = catalog.scan(Table::Mailbox, None, by(session)).await?;
-    Ok(scan.next(EXAMPLES, by(session)).await?)
-}
-
-fn key(row: &TableRow) -> (Table, Vec<u8>) {
-    (row.table(), fold(row.cells().first().copied().flatten().unwrap_or_default()))
-}
-
-fn is_of(row: &TableRow, keys: &BTreeSet<(Table, Vec<u8>)>) -> bool {
-    row.table() != Table::Virtual && keys.contains(&key(row))
-}
-
-/// The keys whose rows a change of `row` can put into another light.
-fn keys(row: &TableRow) -> Vec<(Table, Vec<u8>)> {
-    let (table, key) = key(row);
-    match table {
-        Table::Mailbox => vec![(table, key.clone()), (Table::Alias, key)],
-        Table::Alias => vec![(table, key)],
-        Table::Virtual | Table::Rcpthosts => vec![(Table::Virtual, key.clone()), (Table::Rcpthosts, key)],
-    }
-}
-
-fn virtual_user(row: &TableRow) -> Option<Vec<u8>> {
-    if let TableRow::Virtual(row) = row {
-        Some(fold(row.virtual_username.as_deref().unwrap_or_default()))
-    } else {
-        None
-    }
-}
-
-/// Of the rows of a virtual host its first one, those of the same user parts, and those that stand for many.
-fn of_host(rows: Vec<TableRow>, users: &HashSet<Vec<u8>>) -> Vec<TableRow> {
-    let matters = |(at, row): &(usize, TableRow)| {
-        let user = virtual_user(row).unwrap_or_default();
-        *at == 0 || users.contains(&user) || user.is_empty() || user.iter().any(|b| matches!(b, b'%' | b'_'))
-    };
-    rows.into_iter().enumerate().filter(matters).map(|(_, row)| row).collect()
 }

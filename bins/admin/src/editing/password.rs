@@ -1,16 +1,18 @@
 //! Passwords: asked for, hashed as the store can keep it, and seen to work.
 
+mod tty;
+
 use super::rows::{by, mailbox, store};
 use crate::cli::{self, Hash};
-use crate::output::Failure;
+use crate::output::{Failure, text};
 use crate::session::Session;
 use crate::verbs::auth;
-use qmail_lookup_backends::rehash::{Rehashed, declared, does_not_fit};
+use qmail_lookup_backends::rehash::{Rehashed, declared, does_not_fit, is_too_narrow};
 use qmail_lookup_config::Role;
 use qmail_lookup_core::password::limits::CRYPT_PHRASE_MAX;
 use qmail_lookup_core::password::rehash::{self, PASSWORD_TYPE, Target};
 use qmail_lookup_core::password::{Verdict, argon2_new, verify};
-use qmail_lookup_core::{AuthAnswer, CredentialRow, Refusal, Secret, StoreFacts, Table, Username};
+use qmail_lookup_core::{AuthAnswer, CredentialRow, MailboxRow, Refusal, Secret, StoreFacts, Table, Username};
 use std::io::{IsTerminal, stdin};
 
 /// How a new password will be stored.
@@ -33,6 +35,8 @@ impl Form {
 pub(crate) struct Columns {
     facts: StoreFacts,
     kind: &'static str,
+    /// Its server decides logins, and is given the password as text.
+    binds: bool,
 }
 
 impl Columns {
@@ -42,12 +46,28 @@ impl Columns {
     /// If it could not be asked.
     pub(crate) async fn of(session: &Session) -> Result<Self, Failure> {
         let store = store(session, Table::Mailbox);
-        Ok(Self { facts: store.facts(by(session)).await?, kind: store.kind() })
+        let binds = !session.config.store.role(Role::Mailbox).compares_passwords() && store.authenticator().is_some();
+        Ok(Self { facts: store.facts(by(session)).await?, kind: store.kind(), binds })
     }
 
     /// Whether table mailbox has this column.
     pub(crate) fn has(&self, column: &str) -> bool {
         declared(&self.facts, column).is_some_and(|kind| kind != "not mapped")
+    }
+
+    /// Fails, before anything is made for it, if the columns of a mailbox are declared too narrow for what they shall hold.
+    ///
+    /// # Errors
+    /// If so.
+    pub(crate) fn hold(&self, row: &MailboxRow) -> Result<(), Failure> {
+        for (column, cell) in [("username", &row.username), ("home", &row.home)] {
+            let length = cell.as_deref().map_or(0, |cell| text(cell).chars().count());
+            if let Some(declared) = is_too_narrow(&self.facts, self.kind, column, length) {
+                let what = format!("column {column} of table mailbox is {declared}, and has to hold {length} characters");
+                return Err(Failure::refused(format!("{what}; nothing was changed")));
+            }
+        }
+        Ok(())
     }
 
     /// # Errors
@@ -112,6 +132,10 @@ impl Columns {
     /// # Errors
     /// If no hash that the store could keep can be made.
     pub(crate) async fn put(&self, row: &mut CredentialRow, password: &Secret, hash: Hash) -> Result<(), Failure> {
+        if self.binds && std::str::from_utf8(password.expose()).is_err() {
+            let what = "the password is not UTF-8, and the directory's server, which decides logins, could never be given it";
+            return Err(Failure::refused(format!("{what}; nothing was changed (auth = \"compare\" takes any bytes)")));
+        }
         let form = self.choose(hash)?;
         let offered = password.clone();
         let made = tokio::task::spawn_blocking(move || match form {
@@ -144,29 +168,38 @@ pub(crate) fn check(columns: &Columns, options: &cli::Password) -> Result<(), Fa
 ///
 /// # Errors
 /// If there is none, or none that anybody could log in with.
-pub(crate) fn read(options: &cli::Password) -> Result<Secret, Failure> {
+pub(crate) async fn read(options: &cli::Password) -> Result<Secret, Failure> {
     let password = if options.password_stdin || !stdin().is_terminal() {
         auth::first_line()?
     } else {
-        let ask = |what: &str| {
-            let line = rpassword::prompt_password(what).map(|line| Secret::new(line.into_bytes()));
-            line.map_err(|error| Failure::usage(format!("no password can be asked for: {error}; use --password-stdin")))
-        };
-        let (once, again) = (ask("New password: ")?, ask("Again: ")?);
-        if once != again {
+        let mut asked = tty::ask(&["New password: ", "Again: "]).await?;
+        let again = asked.pop();
+        if asked.last() != again.as_ref() {
             return Err(Failure::usage("the two are not the same; nothing was changed"));
         }
-        once
+        again.ok_or_else(|| Failure::usage("no password was typed"))?
     };
     let why = match password.expose() {
         [] => "the password is empty",
         bytes if bytes.contains(&0) => "the password holds a NUL byte, which no login can carry",
+        [.., b'\r'] => "the password ends in a carriage return, which nobody can type",
         bytes if bytes.len() > CRYPT_PHRASE_MAX => {
             "the password is longer than 511 bytes, which is all that crypt(3) takes"
         }
         _ => return Ok(password),
     };
     Err(Failure::usage(format!("{why}; nothing was changed")))
+}
+
+/// Reads the password of somebody who wants to log in: as [`read`], but at a terminal once.
+///
+/// # Errors
+/// If there is none.
+pub(crate) async fn offered() -> Result<Secret, Failure> {
+    if !stdin().is_terminal() {
+        return auth::first_line();
+    }
+    tty::ask(&["Password: "]).await?.pop().ok_or_else(|| Failure::usage("no password was typed"))
 }
 
 /// What came of looking whether a password works.

@@ -5,8 +5,11 @@ use crate::pages::Pages;
 use crate::session::Session;
 use qmail_lookup_backends::trust::Proof;
 use qmail_lookup_config::Role;
-use qmail_lookup_core::editing::{belongs_to, of_owner};
-use qmail_lookup_core::{AliasRow, Backend, CredentialRow, Deadline, Editor, Table, TableRow, Username};
+use qmail_lookup_core::editing::{Fresh, belongs_to, comes_from, of_owner};
+use qmail_lookup_core::key::fold;
+use qmail_lookup_core::lint::key_of;
+use qmail_lookup_core::{AliasRow, Backend, CredentialRow, Deadline, Editor, Numbering, Table, TableRow, Username};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// The store of a table.
@@ -123,9 +126,124 @@ pub(crate) async fn others(session: &Session, name: &Username) -> Result<Others,
     };
     Ok(Others {
         aliases: of_key(session, Table::Alias, name.as_bytes()).await?,
-        virtuals: which(session, Table::Virtual, |row| name.matches(of_owner(row))).await?,
+        virtuals: virtuals_of(session, name).await?,
         forwards: which(session, Table::Alias, forwards).await?,
     })
+}
+
+/// How the rows of an alias set that is added to are numbered. A new set of a directory, which has a number for each row,
+/// is one without numbers, as it is in a database whose table has none: each store is to give the same answer.
+///
+/// # Errors
+/// If the store could not be asked.
+pub(crate) async fn numbering(session: &Session) -> Result<(Numbering, Fresh), Failure> {
+    let numbering = editor(session, Table::Alias)?.numbering(by(session)).await?;
+    let is_directory = store(session, Table::Alias).kind() == "ldap";
+    Ok((numbering, if is_directory { Fresh::Unnumbered } else { Fresh::Numbered }))
+}
+
+/// Most rows that are named one by one.
+const NAMED: usize = 3;
+
+/// Fails if rows are there already that would be those of a new mailbox `name`, or that it would take the mail from:
+/// nobody has said that it is to have them. `old` is the mailbox that gets the name, whose own rows come along. Reads
+/// table virtual from its first row to its last.
+///
+/// # Errors
+/// If there are such rows, or a table could not be read.
+pub(crate) async fn has_no_rows(session: &Session, name: &Username, old: Option<&Username>) -> Result<(), Failure> {
+    let rules = &session.config.rules;
+    let breaks = rules.break_chars.as_bytes();
+    let is_old = |row: &TableRow| old.is_some_and(|old| old.matches(of_owner(row)));
+    let mut found: Vec<TableRow> = of_key(session, Table::Alias, name.as_bytes()).await?;
+    // Sets that answer for this name as long as it is no mailbox: the alias user's, and those of a shorter name.
+    let mut shorter: Vec<(Username, &[u8])> = Vec::new();
+    shorter.extend(Username::new(rules.alias_user.as_bytes()).map(|alias| (alias, name.as_bytes())));
+    for (at, _) in name.as_bytes().iter().enumerate().filter(|(_, byte)| breaks.contains(byte)) {
+        if let Some((front, [_, rest @ ..])) = name.as_bytes().split_at_checked(at) {
+            shorter.extend(Username::new(front).map(|front| (front, rest)));
+        }
+    }
+    for (user, ext) in shorter.into_iter().filter(|(user, _)| user != name) {
+        let rows = of_key(session, Table::Alias, user.as_bytes()).await?;
+        let is_hidden = |row: &TableRow| match row {
+            // A set for whatever has no rows of its own is meant to lose mail to others.
+            TableRow::Alias(row) => {
+                let set = row.alias.as_deref().unwrap_or_default();
+                Username::new(ext).is_some_and(|ext| belongs_to(set, &ext, breaks)) && !comes_from(b"", set)
+            }
+            _ => false,
+        };
+        found.extend(rows.into_iter().filter(is_hidden));
+    }
+    let is_its = |row: &TableRow| of_owner(row).is_some_and(|owner| belongs_to(owner, name, breaks));
+    found.extend(which(session, Table::Virtual, is_its).await?);
+    found.retain(|row| !is_old(row));
+    let mut known = BTreeMap::new();
+    let mut left = Vec::new();
+    for row in found {
+        let local = local_of(&row, rules.alias_user.as_bytes());
+        if !is_of_a_longer_name(session, &local, name, &mut known).await? {
+            left.push(row);
+        }
+    }
+    let found = left;
+    if found.is_empty() {
+        return Ok(());
+    }
+    let mut named: Vec<String> =
+        found.iter().take(NAMED).map(|row| format!("{} of table {}", key_of(row), row.table())).collect();
+    named.extend((found.len() > NAMED).then(|| format!("{} more", found.len() - NAMED)));
+    let what = format!("{} row(s) are there already that a mailbox {name} would get, or hide", found.len());
+    let help = "delete them if nobody is to have them; --force leaves them";
+    Err(Failure::refused(format!("{what}: {}; nothing was changed ({help})", named.join(", "))))
+}
+
+/// The local part whose mail a row is about.
+fn local_of(row: &TableRow, alias_user: &[u8]) -> Vec<u8> {
+    let owner = fold(of_owner(row).unwrap_or_default());
+    match row {
+        TableRow::Alias(row) => {
+            let ext = fold(row.alias.as_deref().unwrap_or_default());
+            match (owner.eq_ignore_ascii_case(alias_user), ext.is_empty()) {
+                (true, false) => ext,
+                (false, false) => [&owner[..], b"-", &ext].concat(),
+                (_, true) => owner,
+            }
+        }
+        _ => owner,
+    }
+}
+
+/// True if a mailbox that is there gets the mail of `local` although `name` fits, too: its name is longer.
+async fn is_of_a_longer_name(
+    session: &Session,
+    local: &[u8],
+    name: &Username,
+    known: &mut BTreeMap<Vec<u8>, bool>,
+) -> Result<bool, Failure> {
+    let breaks = session.config.rules.break_chars.as_bytes();
+    let ends = (name.as_bytes().len().saturating_add(1)..=local.len())
+        .filter(|&end| local.get(end).is_none_or(|byte| breaks.contains(byte)));
+    for front in ends.filter_map(|end| local.get(..end)) {
+        let is_there = match known.get(front) {
+            Some(is_there) => *is_there,
+            None => !of_key(session, Table::Mailbox, front).await?.is_empty(),
+        };
+        known.insert(front.to_vec(), is_there);
+        if is_there {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// The rows of table virtual that `name` owns; reads the table from its first row to its last.
+///
+/// # Errors
+/// If the table could not be read to its end.
+pub(crate) async fn virtuals_of(session: &Session, name: &Username) -> Result<Vec<TableRow>, Failure> {
+    which(session, Table::Virtual, |row| name.matches(of_owner(row))).await
 }
 
 /// The rows of a whole table that are wanted.

@@ -1,49 +1,26 @@
 //! Rows into a store that may hold some already: set by set, so that it makes no difference how often it is done.
 
-use super::judge::{Judged, judge};
+use super::judge::judge;
+use super::merge::{Copied, Merge, Merged, Policy, Way};
 use super::stop::Stop;
 use super::target::Target;
-use super::told::Told;
-use super::write::Writer;
 use super::{PrivateFile, Rows};
 use crate::cli;
 use crate::output::{Failure, Output};
 use crate::progress::Progress;
 use crate::session::Session;
-use qmail_lookup_core::moving::{Difference, Fit, Numbers, difference, meant, planned};
+use qmail_lookup_core::moving::meant;
 use qmail_lookup_core::wire::export;
-use qmail_lookup_core::{Change, Table, TableOptions, TableRow};
-use serde_json::{Map, Value, json};
-use std::cmp::Ordering;
-
-/// How many rows were, or with --dry-run would be, of which fate.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Copied {
-    pub(crate) inserted: u64,
-    pub(crate) replaced: u64,
-    pub(crate) deleted: u64,
-    /// Were there already.
-    pub(crate) same: u64,
-    /// Left as they are, because others of their key are there.
-    pub(crate) differing: u64,
-    /// Not expressible, left out (--skip).
-    pub(crate) refused: u64,
-    /// Of keys that only the target has, left there.
-    pub(crate) left_over: u64,
-}
-
-/// How rows are written into this target.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Way {
-    pub(super) numbers: Numbers,
-    pub(super) fit: Fit,
-}
+use qmail_lookup_core::{Table, TableOptions, TableRow};
+use serde_json::{Value, json};
 
 /// What [`copy_with`] is told by who calls it, and tells him.
 pub(crate) struct Hooks<'h> {
     /// The rows that the target holds are from an earlier run of this.
     pub(crate) begun_before: bool,
-    /// Called before anything is written into a target that held no row.
+    /// The rows are read again at the end, and must be there: for who cannot compare otherwise.
+    pub(crate) verifies: bool,
+    /// Called before anything is written into a target that held no row: before tables are made, and before rows are.
     pub(crate) begins: &'h mut dyn FnMut() -> Result<(), Failure>,
     pub(crate) stop: &'h Stop,
 }
@@ -62,7 +39,7 @@ pub(crate) async fn copy(
     output: &mut Output,
 ) -> Result<Copied, Failure> {
     let stop = Stop::default();
-    let hooks = Hooks { begun_before, begins: &mut || Ok(()), stop: &stop };
+    let hooks = Hooks { begun_before, verifies: false, begins: &mut || Ok(()), stop: &stop };
     stop.guard(copy_with(rows, from, target, options, hooks, output)).await
 }
 
@@ -106,13 +83,21 @@ async fn run(
             words(&counts(&now)?)
         )));
     }
+    let policy = if options.replace {
+        Policy::Replace
+    } else if hooks.begun_before || was_empty {
+        Policy::Complete
+    } else {
+        Policy::Leave
+    };
     let total: u64 = counts(rows)?.iter().map(|(_, n)| n).sum();
     let (numbers, with_seq) = target.numbers(rows, &now).await?;
     let mut way = Way { numbers, fit: target.fit() };
     let tables = TableOptions { username_width: width(rows, &target, options, output)?, with_seq };
     progress.begin("judging", Some(total));
-    let judged = judge(rows, &target, tables, &mut way, progress).await?;
+    let judged = judge(rows, &now, policy, &target, tables, &mut way, progress).await?;
     progress.end();
+    tell_unrehearsed(&judged.unrehearsed, output);
     judged.told.show("The target cannot express:", output);
     if judged.told.count() > 0 {
         output.add("not_expressible", judged.told.json());
@@ -123,37 +108,121 @@ async fn run(
             judged.told.count()
         )));
     }
-    if let Some(place) = options.skip.as_ref().filter(|_| judged.told.count() > 0 && !options.dry_run) {
+    let merge = Merge { rows, now: &now, judged: &judged, way, policy, stop: hooks.stop, yes: options.yes };
+    if policy == Policy::Replace || options.dry_run {
+        progress.begin("comparing rows", Some(total));
+        let plan = merge.run(None, progress).await?;
+        progress.end();
+        if policy == Policy::Replace {
+            tell_columns(&plan, &target, output);
+            if let Some(why) = loss(&plan, rows, &now)?.filter(|_| !options.yes) {
+                tell_rows(&plan, policy, output);
+                return Err(Failure::refused(format!(
+                    "--replace would delete much of the target ({why}): is the source whole, and may this account read \
+                     all of it? Nothing was written; --yes does it all the same"
+                )));
+            }
+        }
+        if options.dry_run {
+            tell_rows(&plan, policy, output);
+            return Ok(plan.all());
+        }
+    }
+    if let Some(place) = options.skip.as_ref().filter(|_| judged.told.count() > 0) {
         let mut file = PrivateFile::begin(place)?;
         write_rows(&judged.refused, &mut file)?;
         file.keep()?;
     }
-    if !options.dry_run {
-        if was_empty {
-            (hooks.begins)()?;
-        }
-        target.make_tables(tables).await?;
+    if was_empty {
+        (hooks.begins)()?;
     }
-    progress.begin(if options.dry_run { "comparing rows" } else { "writing" }, Some(total));
-    let policy = if options.replace {
-        Policy::Replace
-    } else if hooks.begun_before || was_empty {
-        Policy::Complete
-    } else {
-        Policy::Leave
-    };
-    let merge = Merge { rows, now: &now, judged: &judged, way, policy, stop: hooks.stop };
-    hooks.stop.writes(!options.dry_run);
-    let merged = merge.run((!options.dry_run).then_some(&target), progress).await;
+    target.make_tables(tables).await?;
+    if was_empty {
+        (hooks.begins)()?;
+    }
+    progress.begin("writing", Some(total));
+    hooks.stop.writes(true);
+    let merged = merge.run(Some(&target), progress).await;
     hooks.stop.writes(false);
     progress.end();
-    let (copied, tables, told) = merged?;
-    told.show("Other rows of the same key are in the target, and left as they are:", output);
-    if told.count() > 0 {
-        output.add("differing", told.json());
+    let merged = merged?;
+    tell_rows(&merged, policy, output);
+    if hooks.verifies {
+        let now = Rows::of(session, true, |_, _| {}).await?;
+        let again = Merge { now: &now, ..merge }.run(None, progress).await?.all();
+        let missing = again.inserted + again.replaced + again.deleted;
+        if missing > 0 || again.differing > merged.all().differing {
+            return Err(Failure::temporary(format!(
+                "{missing} of the rows are not in the target as they were written: does something else write to it?"
+            )));
+        }
     }
-    output.add("tables", Value::Object(tables));
-    Ok(copied)
+    Ok(merged.all())
+}
+
+/// Of which tables it could not be known beforehand what they refuse.
+fn tell_unrehearsed(tables: &[Table], output: &mut Output) {
+    for table in tables {
+        output.complain(&format!(
+            "table {table} is a view, has partitions, or is kept by a module: what it cannot express is not known \
+             beforehand; each row is read back as it is written"
+        ));
+    }
+    if !tables.is_empty() {
+        output.add("not_rehearsed", tables.iter().map(|table| json!(table.name())).collect());
+    }
+}
+
+/// Whose further columns are lost with a row.
+fn tell_columns(plan: &Merged, target: &Target<'_>, output: &Output) {
+    for (table, copied) in &plan.each {
+        let columns = target.further_columns(*table);
+        if !columns.is_empty() && copied.inserted + copied.replaced + copied.deleted > 0 {
+            output.complain(&format!(
+                "table {table} has further columns ({}): a row that is replaced keeps what it has there, one that is \
+                 deleted loses it, a new one has nothing",
+                columns.join(", ")
+            ));
+        }
+    }
+}
+
+/// What is left, or deleted, though the source has it not or otherwise.
+fn tell_rows(merged: &Merged, policy: Policy, output: &mut Output) {
+    merged.differing.show("Other rows of the same key are in the target, and left as they are:", output);
+    if merged.differing.count() > 0 {
+        output.add("differing", merged.differing.json());
+    }
+    let fate = if policy == Policy::Replace { "to be deleted" } else { "left there" };
+    merged.only_there.show(&format!("Only in the target, {fate}:"), output);
+    if merged.only_there.count() > 0 {
+        output.add("rows_only_in_target", merged.only_there.json());
+    }
+    let tables = merged.each.iter().map(|(table, copied)| (table.name().to_owned(), copied.json()));
+    output.add("tables", Value::Object(tables.collect()));
+}
+
+/// Most rows of a table that --replace deletes unasked, whatever their share.
+const FEW: u64 = 5;
+
+/// Largest share of a table that it deletes unasked: one in so many rows.
+const SHARE: u64 = 5;
+
+/// Why a plan looks as if the source had not shown all its rows.
+fn loss(plan: &Merged, rows: &Rows, now: &Rows) -> Result<Option<String>, Failure> {
+    let mut why = Vec::new();
+    let all = plan.all();
+    if rows.count(Table::Mailbox)? == 0 && all.deleted + all.replaced > 0 {
+        why.push("the source has no mailbox at all".to_owned());
+    }
+    for (table, copied) in &plan.each {
+        let there = now.count(*table)?;
+        let emptied = rows.count(*table)? == 0 && there > 0;
+        if emptied || copied.deleted > FEW && copied.deleted.saturating_mul(SHARE) > there {
+            why.push(format!("table {table}: {} of {there} rows", copied.deleted));
+        }
+    }
+    Ok((!why.is_empty()).then(|| why.join(", ")))
 }
 
 /// Writes rows as `export` does.
@@ -167,7 +236,9 @@ fn write_rows(rows: &Rows, file: &mut PrivateFile) -> Result<(), Failure> {
             if set.is_empty() {
                 break;
             }
-            set.into_iter().map(meant).for_each(|row| writer.row(&row, &mut text));
+            for row in set.into_iter().map(meant) {
+                writer.row(&row, &mut text).map_err(|error| Failure::refused(error.to_string()))?;
+            }
             file.write(&std::mem::take(&mut text))?;
         }
     }
@@ -215,151 +286,4 @@ fn width(rows: &Rows, target: &Target<'_>, options: &cli::Into, output: &Output)
         ));
     }
     Ok(options.username_width.max(widest))
-}
-
-/// What is done with a set of which the target holds other rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Policy {
-    /// It is made like the source's, and what the source lacks is deleted.
-    Replace,
-    /// It is completed if it is part of the source's, else left.
-    Complete,
-    /// It is left.
-    Leave,
-}
-
-/// The rows of the source and of the target, set by set.
-struct Merge<'m> {
-    rows: &'m Rows,
-    now: &'m Rows,
-    judged: &'m Judged,
-    way: Way,
-    policy: Policy,
-    stop: &'m Stop,
-}
-
-impl Merge<'_> {
-    /// Writes what is missing, unless there is no target: then it is only counted.
-    async fn run(
-        &self,
-        target: Option<&Target<'_>>,
-        progress: &mut Progress,
-    ) -> Result<(Copied, Map<String, Value>, Told), Failure> {
-        let (mut all, mut each, mut told) = (Copied::default(), Map::new(), Told::default());
-        for table in Table::ALL {
-            let mut copied = Copied::default();
-            let mut writer = Writer::new(target, self.stop, table);
-            let (mut here, mut there) = (self.rows.sets(table), self.now.sets(table));
-            let mut refused = self.judged.refused.sets(table);
-            loop {
-                let (left, right) = (here.peek_key()?, there.peek_key()?);
-                let order = match (&left, &right) {
-                    (None, None) => break,
-                    (Some(left), Some(right)) => left.cmp(right),
-                    (Some(_), None) => Ordering::Less,
-                    (None, Some(_)) => Ordering::Greater,
-                };
-                let mut set = if order.is_le() { here.next_set()? } else { Vec::new() };
-                let other = if order.is_ge() { there.next_set()? } else { Vec::new() };
-                progress.advance(set.len() as u64);
-                let before = set.len();
-                if left.is_some() && order.is_le() && refused.peek_key()? == left {
-                    for gone in refused.next_set()? {
-                        if let Some(at) = set.iter().position(|row| *row == gone) {
-                            set.remove(at);
-                        }
-                    }
-                }
-                let left_out = before - set.len();
-                copied.refused += left_out as u64;
-                let changes = if set.is_empty() && left_out > 0 {
-                    // The source has something of this key that cannot be said: what is there stays.
-                    copied.differing += other.len() as u64;
-                    other.iter().for_each(|row| told.add(row, "the target cannot express the source's rows"));
-                    Vec::new()
-                } else {
-                    self.changes(&set, &other, &mut copied, &mut told)
-                };
-                writer.add(changes).await?;
-            }
-            writer.flush().await?;
-            each.insert(table.name().to_owned(), copied.json());
-            all.add(&copied);
-        }
-        Ok((all, each, told))
-    }
-
-    /// What has to be done with one set.
-    fn changes(&self, set: &[TableRow], there: &[TableRow], copied: &mut Copied, told: &mut Told) -> Vec<Change> {
-        // A set that has no order in the target was refused before.
-        let pairs = planned(set, self.way.numbers).unwrap_or_default();
-        let planned: Vec<_> = pairs.into_iter().map(|(_, to)| self.way.fit.of(to)).collect();
-        let Difference { delete, insert, same } = difference(&planned, there, self.way.numbers);
-        let only_there = planned.is_empty();
-        let allowed = there.is_empty()
-            || match self.policy {
-                Policy::Replace => true,
-                Policy::Complete => delete.is_empty(),
-                Policy::Leave => delete.is_empty() && insert.is_empty(),
-            };
-        if !allowed {
-            if only_there {
-                copied.left_over += there.len() as u64;
-            } else {
-                copied.differing += there.len() as u64;
-                if let Some(row) = there.first() {
-                    told.add(row, "differs");
-                }
-            }
-            return Vec::new();
-        }
-        copied.same += same as u64;
-        let replaced = delete.len().min(insert.len());
-        copied.replaced += replaced as u64;
-        copied.deleted += (delete.len() - replaced) as u64;
-        copied.inserted += (insert.len() - replaced) as u64;
-        match (&delete[..], &insert[..]) {
-            ([old], [new]) => vec![Change::Replace { old: old.clone(), new: new.clone() }],
-            _ => delete.into_iter().map(Change::Delete).chain(insert.into_iter().map(Change::Insert)).collect(),
-        }
-    }
-}
-
-impl Copied {
-    fn add(&mut self, other: &Self) {
-        self.inserted += other.inserted;
-        self.replaced += other.replaced;
-        self.deleted += other.deleted;
-        self.same += other.same;
-        self.differing += other.differing;
-        self.refused += other.refused;
-        self.left_over += other.left_over;
-    }
-
-    /// With names, for scripts.
-    pub(crate) fn json(&self) -> Value {
-        json!({
-            "inserted": self.inserted,
-            "replaced": self.replaced,
-            "deleted": self.deleted,
-            "same": self.same,
-            "differing": self.differing,
-            "not_expressible": self.refused,
-            "only_in_target": self.left_over,
-        })
-    }
-
-    /// With names, for people.
-    pub(crate) fn words(&self, dry_run: bool) -> String {
-        let would = if dry_run { "would be " } else { "" };
-        let named = [
-            (self.replaced, "replaced"),
-            (self.deleted, "deleted"),
-            (self.differing, "left as they are, though they differ"),
-            (self.refused, "left out"),
-            (self.left_over, "left that only the target has"),
-        ];
-        let rest = named.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(", {n} {would}{what}"));
-        format!("{} rows {would}inserted, {} already there{}", self.inserted, self.same, rest.collect::<String>())
-    }
 }

@@ -5,7 +5,7 @@
 //! | the two sides of `compare` and `migrate` | `sides` |
 //! | whole tables in a temporary file, in order | `rows` |
 //! | files that hold rows | `private` |
-//! | rows into a store that may hold some already | `copy` |
+//! | rows into a store that may hold some already | `copy`, `merge` |
 //! | what that store is like, and what it cannot express | `target`, `judge` |
 //! | changes in batches; signals | `write`, `stop` |
 //! | rows that somebody has to be told of | `told` |
@@ -13,6 +13,7 @@
 
 mod copy;
 mod judge;
+mod merge;
 mod private;
 mod rows;
 mod sides;
@@ -22,10 +23,11 @@ mod target;
 mod told;
 mod write;
 
-pub(crate) use copy::{Copied, Hooks, copy, copy_with};
+pub(crate) use copy::{Hooks, copy, copy_with};
+pub(crate) use merge::Copied;
 pub(crate) use private::PrivateFile;
-pub(crate) use rows::Rows;
-pub(crate) use sides::{Side, sides};
-pub(crate) use state::{State, default_path, identity, was_begun};
+pub(crate) use rows::{Rows, Sets};
+pub(crate) use sides::{Side, common, sides};
+pub(crate) use state::{Migration, State, default_path, was_begun};
 pub(crate) use stop::Stop;
 pub(crate) use target::file_of;

@@ -75,17 +75,17 @@ impl Rows {
         let by = Deadline::after(PATIENCE);
         let Some(catalog) = store.catalog() else { return Ok(()) };
         let Some(without) = catalog.without_password(by).await? else { return Ok(()) };
-        let (mut sets, mut shown) = (self.sets(Table::Mailbox), 0_u64);
+        let (mut pages, mut shown) = (self.pages(Table::Mailbox), 0_u64);
         loop {
-            let set = sets.next_set()?;
-            if set.is_empty() {
+            let page = pages.next_page()?;
+            if page.is_empty() {
                 break;
             }
             let lacks = |row: &&TableRow| match row {
                 TableRow::Mailbox(row) => row.password.as_ref().is_none_or(|password| password.expose().is_empty()),
                 _ => false,
             };
-            shown += set.iter().filter(lacks).count() as u64;
+            shown += page.iter().filter(lacks).count() as u64;
         }
         if shown == without {
             return Ok(());
@@ -104,6 +104,19 @@ impl Rows {
     pub(crate) async fn of_tables(
         session: &Session,
         tables: &[Table],
+        step: impl FnMut(Table, u64),
+    ) -> Result<Self, Failure> {
+        Self::of_changed(session, tables, |row| row, step).await
+    }
+
+    /// As [`Rows::of_tables`], each row as `change` makes it, in the order that it has then.
+    ///
+    /// # Errors
+    /// As [`Rows::of`].
+    pub(crate) async fn of_changed(
+        session: &Session,
+        tables: &[Table],
+        change: fn(TableRow) -> TableRow,
         mut step: impl FnMut(Table, u64),
     ) -> Result<Self, Failure> {
         let mut rows = Self::new()?;
@@ -114,8 +127,9 @@ impl Rows {
                 if page.is_empty() {
                     break;
                 }
-                page.iter().try_for_each(|row| rows.add(row))?;
-                step(table, page.len() as u64);
+                let count = page.len() as u64;
+                page.into_iter().try_for_each(|row| rows.add(&change(row)))?;
+                step(table, count);
             }
         }
         rows.finish()?;
@@ -130,9 +144,14 @@ impl Rows {
         self.spool(table).rows().map_err(trouble)
     }
 
+    /// The rows of a table in the order of scans, some at once, however many one set has.
+    pub(crate) fn pages(&self, table: Table) -> SpoolPages<'_> {
+        SpoolPages { spool: self.spool(table), table, place: Place::default() }
+    }
+
     /// The rows of a table that are of one set (see [`set_key`]), set after set in the order of scans.
     pub(crate) fn sets(&self, table: Table) -> Sets<'_> {
-        Sets { spool: self.spool(table), table, place: Place::default(), page: Vec::new().into_iter().peekable() }
+        Sets { pages: self.pages(table), page: Vec::new().into_iter().peekable() }
     }
 }
 
@@ -142,18 +161,33 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// Rows that are read from the temporary file at once.
 const PAGE: usize = 500;
 
-/// See [`Rows::sets`].
-pub(crate) struct Sets<'r> {
+/// See [`Rows::pages`].
+pub(crate) struct SpoolPages<'r> {
     spool: &'r Spool,
     table: Table,
     place: Place,
+}
+
+impl SpoolPages<'_> {
+    /// The next rows; none at the end of the table.
+    ///
+    /// # Errors
+    /// If the temporary file cannot be read.
+    pub(crate) fn next_page(&mut self) -> Result<Vec<TableRow>, Failure> {
+        self.spool.page(self.table, &mut self.place, PAGE).map_err(trouble)
+    }
+}
+
+/// See [`Rows::sets`].
+pub(crate) struct Sets<'r> {
+    pages: SpoolPages<'r>,
     page: std::iter::Peekable<std::vec::IntoIter<TableRow>>,
 }
 
 impl Sets<'_> {
     fn peek(&mut self) -> Result<Option<&TableRow>, Failure> {
         if self.page.peek().is_none() {
-            self.page = self.spool.page(self.table, &mut self.place, PAGE).map_err(trouble)?.into_iter().peekable();
+            self.page = self.pages.next_page()?.into_iter().peekable();
         }
         Ok(self.page.peek())
     }

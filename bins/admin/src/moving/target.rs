@@ -82,6 +82,20 @@ impl<'s> Target<'s> {
             .ok_or_else(|| Failure::usage(format!("{place} cannot be changed by this program")))
     }
 
+    /// The columns of a table that are the site's own.
+    pub(super) fn further_columns(&self, table: Table) -> Vec<&str> {
+        // An entry of a directory has other attributes anyway.
+        let found = self.facts(table).filter(|_| self.store(table).kind() != "ldap");
+        let names = found.into_iter().flat_map(|found| &found.columns).map(|(name, _)| name.as_str());
+        names.filter(|name| !table.columns().iter().any(|own| own.eq_ignore_ascii_case(name))).collect()
+    }
+
+    /// True if changes of this table that go out together are made together, as far as is known.
+    pub(super) fn has_transactions(&self, table: Table) -> bool {
+        let engine = self.facts(table).and_then(|found| found.engine.as_deref());
+        self.store(table).kind() == "sqlite" || engine.is_some_and(|engine| engine.eq_ignore_ascii_case("innodb"))
+    }
+
     /// How mailbox rows fit its columns, as far as these tell.
     pub(super) fn fit(&self) -> Fit {
         let Some(found) = self.facts(Table::Mailbox) else { return Fit::WORDS };

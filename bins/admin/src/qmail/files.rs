@@ -136,11 +136,9 @@ fn protect(file: &File, mode: u32) -> Result<()> {
 
 /// Removes what killed runs left beside the file `name`.
 pub(crate) fn remove_unfinished(folder: &Path, name: &OsStr) -> Result<()> {
-    let begin = [b".", name.as_bytes(), b"."].concat();
     for entry in fs::read_dir(folder).map_err(cannot("read", folder))? {
         let entry = entry.map_err(cannot("read", folder))?.file_name();
-        let pid = entry.as_bytes().strip_prefix(&*begin).and_then(|rest| rest.strip_suffix(UNFINISHED));
-        if pid.is_some_and(is_over) {
+        if is_unfinished(&entry, name) {
             match fs::remove_file(folder.join(&entry)) {
                 Err(error) if error.kind() != ErrorKind::NotFound => {
                     return Err(cannot("remove", &folder.join(&entry))(error));
@@ -150,6 +148,13 @@ pub(crate) fn remove_unfinished(folder: &Path, name: &OsStr) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether `entry` is the name that a run which is over gave to what should become the file `name`.
+pub(crate) fn is_unfinished(entry: &OsStr, name: &OsStr) -> bool {
+    let begin = [b".", name.as_bytes(), b"."].concat();
+    let pid = entry.as_bytes().strip_prefix(&*begin).and_then(|rest| rest.strip_suffix(UNFINISHED));
+    pid.is_some_and(is_over)
 }
 
 /// Whether `pid` names no process, or this one: what it began it does not go on with.

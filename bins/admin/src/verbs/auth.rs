@@ -45,7 +45,7 @@ pub(crate) async fn run(
     }
 }
 
-/// The first line of standard input, without its newline.
+/// The first line of standard input, without its end: a newline, or a carriage return and a newline.
 ///
 /// # Errors
 /// If there is none.
@@ -57,6 +57,10 @@ pub(crate) fn first_line() -> Result<Secret, Failure> {
         return Err(Failure::usage("no password on standard input; its first line is the password"));
     }
     if line.last() == Some(&b'\n') {
+        line.pop();
+    }
+    // Files that were written elsewhere end their lines so, and nobody can type one.
+    if line.last() == Some(&b'\r') {
         line.pop();
     }
     Ok(Secret::new(line))

@@ -6,9 +6,9 @@ use crate::moving::{PrivateFile, Rows};
 use crate::output::{Failure, Output};
 use crate::progress::Progress;
 use crate::session::Session;
+use qmail_lookup_core::Table;
 use qmail_lookup_core::moving::numbers::meant;
 use qmail_lookup_core::wire::export::Writer;
-use qmail_lookup_core::{Table, TableRow};
 use serde_json::{Map, json};
 
 pub(crate) async fn run(session: &Session, options: &cli::Export, output: &mut Output) -> Result<Exit, Failure> {
@@ -19,7 +19,8 @@ pub(crate) async fn run(session: &Session, options: &cli::Export, output: &mut O
     let mut file = options.output.as_deref().map(PrivateFile::begin).transpose()?;
     let mut progress = Progress::new(options.quiet);
     let mut reading = None;
-    let rows = Rows::of(session, !options.no_passwords, |table, count| {
+    // A number that means none stands elsewhere than no number.
+    let rows = Rows::of_changed(session, &Table::ALL, meant, |table, count| {
         if reading.replace(table) != Some(table) {
             progress.begin(&format!("reading {table}"), None);
         }
@@ -28,6 +29,9 @@ pub(crate) async fn run(session: &Session, options: &cli::Export, output: &mut O
     .await;
     progress.end();
     let rows = rows?;
+    if !options.no_passwords {
+        rows.show_passwords(session).await?;
+    }
     write(&rows, !options.no_passwords, |bytes| match &mut file {
         Some(file) => file.write(bytes),
         None => {
@@ -55,15 +59,15 @@ fn write(rows: &Rows, passwords: bool, mut write: impl FnMut(&[u8]) -> Result<()
     let mut text = Vec::new();
     let mut writer = Writer::new(passwords, &mut text);
     for table in Table::ALL {
-        let mut sets = rows.sets(table);
+        let mut pages = rows.pages(table);
         loop {
-            let mut set: Vec<_> = sets.next_set()?.into_iter().map(meant).collect();
-            if set.is_empty() {
+            let page = pages.next_page()?;
+            if page.is_empty() {
                 break;
             }
-            // A number that means none stands elsewhere than no number.
-            set.sort_by_cached_key(TableRow::order);
-            set.iter().for_each(|row| writer.row(row, &mut text));
+            for row in &page {
+                writer.row(row, &mut text).map_err(|error| Failure::refused(error.to_string()))?;
+            }
             write(&text)?;
             text.clear();
         }

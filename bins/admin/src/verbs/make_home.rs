@@ -84,6 +84,10 @@ fn work(options: &cli::MakeHome, made: &mut Vec<PathBuf>) -> Result<(), Stop> {
                 match mkdirat(above, name, MODE) {
                     Ok(()) => made.push(path.clone()),
                     Err(Errno::EEXIST) => {}
+                    Err(Errno::EACCES | Errno::EPERM) => {
+                        let what = "cannot be made: its owner may not write to the directory above it";
+                        return Err(Stop::Refused(format!("{}: {what} (chmod u+rwx)", path.display())));
+                    }
                     Err(error) => return Err(Stop::Trouble(format!("{}: cannot be made: {error}", path.display()))),
                 }
                 enter(above, name, &path).map_err(|missing| missing.again(&path))?

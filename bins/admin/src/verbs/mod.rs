@@ -58,7 +58,7 @@ pub(crate) async fn run(cli: &Cli, registry: &Registry, output: &mut Output) -> 
         Verb::Completion { shell } => completion::run(*shell, output),
         Verb::MakeHome(options) => make_home::run(options, output),
         Verb::Auth { user } => {
-            let offered = auth::first_line()?;
+            let offered = crate::editing::password::offered().await?;
             auth::run(&open(output)?, user.as_bytes(), &offered, output).await
         }
         Verb::Explain { address } => explain::run(&open(output)?, address.as_bytes(), output).await,

@@ -5,18 +5,22 @@
 //! |---|---|
 //! | what is put to both stores, and how | `question` |
 //! | answers as fields | `told` |
-//! | the store's own thread | `remote` |
 //! | one question, from the line to the verdict | `job` |
+//! | the second store's own thread, where all of that is | `thread` |
+//! | the daemon's own store, asked from there | `remote` |
+//! | how often it is asked again | `rate` |
 
 mod job;
 mod question;
+mod rate;
 mod remote;
+mod thread;
 mod told;
 
 #[cfg(test)]
 mod tests;
 
-pub(crate) use job::{Verdict, start};
+pub(crate) use job::Verdict;
 pub(crate) use question::Question;
 pub(crate) use told::Told;
 
@@ -27,20 +31,31 @@ use job::Job;
 use qmail_lookup_backends::registry::Registry;
 use qmail_lookup_config::{Config, ShadowStores, Warning};
 use qmail_lookup_core::Lookup;
+use rate::Rate;
 use std::hash::RandomState;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
-use tokio::sync::{Semaphore, mpsc};
+use thread::Thread;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
 
 /// How long a key, or a trouble, stays quiet after it was logged.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// How long a disagreement is left alone before both stores are asked again: an edit reaches them one after the other.
+/// How long a disagreement is left alone before the second store is asked again: an edit reaches both one after the
+/// other.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How often our own store is asked again where they still disagree. Unit: questions a second.
+const AGAIN: u32 = 5;
+
+/// Most that is kept of questions that are under way or wait. Unit: bytes.
+const BYTES: usize = 8 << 20;
 
 /// The second store of one state, and how much it may be asked.
 pub(crate) struct Shadow {
     lookup: Lookup,
+    thread: Thread,
     /// Its own, so that looking users up for it takes nobody's turn.
     system: System,
     /// Time for a question.
@@ -50,7 +65,13 @@ pub(crate) struct Shadow {
     /// Questions that are under way or wait.
     places: Arc<Semaphore>,
     room: usize,
+    /// What they may take.
+    bytes: Arc<Semaphore>,
+    again: Rate,
+    /// For keys that differ.
     quiet: Quiet,
+    /// For errors of the second store.
+    troubles: Quiet,
     hasher: RandomState,
     pause: Duration,
 }
@@ -63,6 +84,8 @@ pub(crate) struct Opened {
     /// Why it cannot be used.
     pub(crate) unusable: Option<String>,
     pub(crate) warnings: Vec<Warning>,
+    /// Its stores, one line each, for people.
+    pub(crate) lines: Vec<String>,
 }
 
 impl Opened {
@@ -70,28 +93,23 @@ impl Opened {
     pub(crate) fn of(config: &Config, registry: &Registry) -> Self {
         let opened = match config.open_shadow(registry) {
             None => return Self::default(),
-            Some(Err(error)) => Err(error.to_string()),
-            Some(Ok(ShadowStores { stores, deadline, warnings })) => {
-                let parallel = usize::from(config.shadow.parallel);
-                let stores = remote::stores(&stores, parallel);
-                let stores = stores.map_err(|error| format!("its thread cannot be started: {error}"));
-                stores.map(|stores| (stores.lookup(&config.rules), deadline, warnings))
-            }
+            Some(opened) => opened.map_err(|error| error.to_string()),
         };
-        match opened {
-            Err(why) => Self { unusable: Some(why), ..Self::default() },
-            Ok((lookup, deadline, warnings)) => {
-                let queue = usize::try_from(config.shadow.queue).unwrap_or(usize::MAX);
-                let shadow = Shadow::new(lookup, deadline, config.shadow.parallel.into(), queue);
-                Self { shadow: Some(Arc::new(shadow)), unusable: None, warnings }
-            }
-        }
+        let queue = usize::try_from(config.shadow.queue).unwrap_or(usize::MAX);
+        let started = opened.and_then(|ShadowStores { stores, deadline, warnings, lines }| {
+            let lookup = stores.lookup(&config.rules);
+            let shadow = Shadow::start(lookup, deadline, config.shadow.parallel.into(), queue);
+            let shadow = shadow.map_err(|error| format!("its thread cannot be started: {error}"))?;
+            Ok(Self { shadow: Some(Arc::new(shadow)), unusable: None, warnings, lines })
+        });
+        started.unwrap_or_else(|why| Self { unusable: Some(why), ..Self::default() })
     }
 
     /// Ends what still waits, because another state is in force.
     pub(crate) fn end(&self) {
         if let Some(shadow) = &self.shadow {
             shadow.parallel.close();
+            shadow.tell_left_out(shadow.quiet.rest());
         }
     }
 
@@ -102,39 +120,44 @@ impl Opened {
 }
 
 impl Shadow {
-    fn new(lookup: Lookup, deadline: Duration, parallel: usize, queue: usize) -> Self {
+    fn start(lookup: Lookup, deadline: Duration, parallel: usize, queue: usize) -> std::io::Result<Self> {
         let room = parallel.saturating_add(queue).min(Semaphore::MAX_PERMITS);
-        Self {
+        Ok(Self {
             lookup,
+            thread: Thread::start()?,
             system: System::default(),
             deadline,
             parallel: Semaphore::new(parallel),
             places: Arc::new(Semaphore::new(room)),
             room,
+            bytes: Arc::new(Semaphore::new(BYTES)),
+            again: Rate::a_second(AGAIN),
             quiet: Quiet::every(QUIET),
+            troubles: Quiet::every(QUIET),
             hasher: RandomState::new(),
             pause: PAUSE,
+        })
+    }
+
+    fn say_left_out(&self) {
+        self.tell_left_out(self.quiet.left_out());
+    }
+
+    fn tell_left_out(&self, suppressed: Option<u64>) {
+        if let Some(suppressed) = suppressed {
+            tracing::warn!(suppressed, "the second store says something else about more keys than are logged");
         }
     }
 }
 
-/// The way of jobs to the task that starts them; [`start`] takes the other end.
-pub(crate) struct Line {
-    jobs: mpsc::UnboundedSender<Job>,
-    end: Mutex<Option<mpsc::UnboundedReceiver<Job>>>,
-}
+/// The way of questions from the event loop to the second store's thread.
+#[derive(Default)]
+pub(crate) struct Line(OnceLock<(Weak<Daemon>, Handle)>);
 
-impl Default for Line {
-    fn default() -> Self {
-        let (jobs, end) = mpsc::unbounded_channel();
-        Self { jobs, end: Mutex::new(Some(end)) }
-    }
-}
-
-impl Line {
-    fn end(&self) -> Option<mpsc::UnboundedReceiver<Job>> {
-        self.end.lock().unwrap_or_else(PoisonError::into_inner).take()
-    }
+/// From now on the second store is asked; our own one where this is called.
+pub(crate) fn start(daemon: &Arc<Daemon>) {
+    // A second start would be the same.
+    let _ = daemon.shadow.0.set((Arc::downgrade(daemon), Handle::current()));
 }
 
 /// Puts the question to the second store too, if there is one and it has room. Never waits. `answer` is what was
@@ -142,15 +165,30 @@ impl Line {
 pub(crate) fn offer(daemon: &Daemon, question: Question, key: &[u8], answer: impl FnOnce() -> Told) {
     let state = daemon.state.load();
     let Some(shadow) = &state.shadow.shadow else { return };
+    let offered = place(daemon, shadow, question, key, answer);
+    if let Err(verdict) = offered {
+        daemon.metrics.shadow(question.as_str(), verdict);
+    }
+}
+
+fn place(
+    daemon: &Daemon,
+    shadow: &Arc<Shadow>,
+    question: Question,
+    key: &[u8],
+    answer: impl FnOnce() -> Told,
+) -> Result<(), Verdict> {
+    let full = |_| Verdict::Dropped;
+    let place = Arc::clone(&shadow.places).try_acquire_owned().map_err(full)?;
     let answer = answer().shortened(&shadow.hasher);
     if answer == Told::Unknown {
-        return daemon.metrics.shadow(question.as_str(), Verdict::Skipped);
+        return Err(Verdict::Skipped);
     }
-    let Ok(place) = Arc::clone(&shadow.places).try_acquire_owned() else {
-        return daemon.metrics.shadow(question.as_str(), Verdict::Dropped);
-    };
-    let job = Job::new(Arc::clone(shadow), question, key, answer, place);
-    if daemon.shadow.jobs.send(job).is_err() {
-        daemon.metrics.shadow(question.as_str(), Verdict::Dropped);
-    }
+    let size = 1;
+    let bytes = Arc::clone(&shadow.bytes).try_acquire_many_owned(size).map_err(full)?;
+    let (daemon, home) = daemon.shadow.0.get().ok_or(Verdict::Dropped)?;
+    let daemon = daemon.upgrade().ok_or(Verdict::Dropped)?;
+    let job = Job { shadow: Arc::clone(shadow), question, key: key.into(), answer, _place: [place, bytes] };
+    shadow.thread.run(job.run(daemon, home.clone()));
+    Ok(())
 }

@@ -30,6 +30,11 @@ impl Question {
         }
     }
 
+    /// True if the key is a name as somebody has typed it to log in.
+    pub(super) fn is_typed(self) -> bool {
+        matches!(self, Self::Userdb | Self::Login)
+    }
+
     /// The key for the log.
     pub(super) fn shown(self, key: &[u8]) -> String {
         match (self, decode_question(key)) {
@@ -45,7 +50,7 @@ impl Question {
             Self::Lookup(name) => Ok(Told::said(name, &answer::found(ground, name, key, by).await?)),
             Self::Userdb | Self::Login => {
                 let found = mailbox_of(ground.lookup, &ground.state.config.auth, key, by).await?;
-                Ok(found.map_or(Told::Absent, |mailbox| Told::mailbox(self == Self::Login, &mailbox)))
+                Ok(found.map_or_else(Told::nothing, |mailbox| Told::mailbox(self == Self::Login, &mailbox)))
             }
         }
     }

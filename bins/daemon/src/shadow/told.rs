@@ -16,18 +16,25 @@ const KEPT: usize = 32;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Told {
     Found(Fields),
-    /// The store has nothing about it: "not found", and for `getpw` and `deliver` what is left to qmail's own files.
-    Absent,
+    /// The store has nothing about it: "not found", for `getpw` and `deliver` what is left to qmail's own files, and for
+    /// `recipient` both what is not ours and what would bounce (rule V5), which differ by their field.
+    Absent(Fields),
     /// A temporary answer.
     Unknown,
 }
 
 impl Told {
+    /// Absent, and nothing more to say.
+    pub(super) fn nothing() -> Self {
+        Self::Absent(Vec::new())
+    }
+
     /// An answer of the lookup socket.
     pub(crate) fn said(name: Name, said: &Said) -> Self {
         let data = match said {
             Said::Ok(data) | Said::Delivery(data) => data,
-            Said::NotFound => return Self::Absent,
+            Said::NotFound if name == Name::Recipient => return recipient(b"unknown"),
+            Said::NotFound => return Self::nothing(),
             Said::Temp(_) | Said::Timeout(_) | Said::Perm(_) => return Self::Unknown,
         };
         match name {
@@ -36,7 +43,7 @@ impl Told {
             Name::Mailbox => mailbox(data),
             Name::Skipped => Self::Unknown,
             Name::Rcpthosts => Self::one("host", data),
-            Name::Recipient => Self::one("standing", data),
+            Name::Recipient => recipient(data),
             Name::Virtual => Self::one("owner", data),
             Name::VirtualMailbox => Self::one("path", data),
             Name::VirtualAlias => Self::one("addresses", data),
@@ -53,7 +60,7 @@ impl Told {
     pub(crate) fn userdb(reply: &Reply) -> Self {
         match reply {
             Reply::Ok(account) => Self::Found(of_account(account)),
-            Reply::No => Self::Absent,
+            Reply::No => Self::nothing(),
             Reply::Stock | Reply::Temporary(_) | Reply::Done(_) => Self::Unknown,
         }
     }
@@ -72,20 +79,36 @@ impl Told {
         let account = Account { user: username.as_bytes().to_vec(), uid: *uid, gid: *gid, home: home.clone() };
         match (login, mailbox.standing) {
             (true, now) => Self::Found([of_account(&account), vec![standing(now)]].concat()),
-            (false, Standing::Bounced) => Self::Absent,
+            (false, Standing::Bounced) => Self::nothing(),
             (false, _) => Self::Found(of_account(&account)),
         }
     }
 
     /// With a hash in the place of each long value, so that what waits is small.
     pub(super) fn shortened(mut self, hasher: &impl BuildHasher) -> Self {
-        if let Self::Found(fields) = &mut self {
+        if let Self::Found(fields) | Self::Absent(fields) = &mut self {
             for (_, value) in fields.iter_mut().filter(|(_, value)| value.len() > KEPT) {
                 *value = [value.len().to_be_bytes(), hasher.hash_one(&*value).to_be_bytes()].concat();
             }
         }
         self
     }
+
+    /// Unit: bytes.
+    pub(super) fn size(&self) -> usize {
+        match self {
+            Self::Found(fields) | Self::Absent(fields) => {
+                fields.iter().map(|(_, value)| size_of::<&str>() + value.len()).sum()
+            }
+            Self::Unknown => 0,
+        }
+    }
+}
+
+/// As `qmail-lookup compare` has it.
+fn recipient(word: &[u8]) -> Told {
+    let fields = vec![("recipient", word.to_vec())];
+    if word == b"possible" { Told::Found(fields) } else { Told::Absent(fields) }
 }
 
 fn standing(standing: Standing) -> (&'static str, Vec<u8>) {
@@ -123,13 +146,15 @@ fn owner(data: &[u8]) -> Told {
             let ext = alias.map(|fields| ("ext", fields.ext));
             std::iter::once(("owner", b"alias".to_vec())).chain(ext).collect()
         }
-        (Winner::Stock(_), _) => return Told::Absent,
+        (Winner::Stock(local), _) => return Told::Absent(vec![("owner", b"stock".to_vec()), ("local", local)]),
     })
 }
 
 fn delivery(data: &[u8]) -> Told {
     match netstring::exactly(data) {
-        Ok([_, b"files", _, b"", _]) => Told::Absent,
+        Ok([_, b"files", _, owner, _]) => {
+            Told::Absent(vec![("policy", b"files".to_vec()), ("owner_flags", owner.to_vec())])
+        }
         Ok([_, policy, rows, owner, rest]) => {
             let what = if policy == b"deliver" { "instructions" } else { "text" };
             let fields = [("policy", policy), ("rows", rows), ("owner_flags", owner), (what, rest)];

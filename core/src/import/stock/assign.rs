@@ -4,8 +4,8 @@ use super::users::{Login, User};
 use super::{People, Place, Told, id, is, numbered};
 use crate::error::printable;
 use crate::key::fold;
-use crate::lint::assigned::Line;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 /// A line `=LOCAL:USER:UID:GID:HOME:DASH:EXT:`, or with `+` for all that begin with LOCAL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,13 +17,16 @@ pub struct Assigned {
     place: Place,
     dash: Vec<u8>,
     ext: Vec<u8>,
+    /// All behind the local part, a NUL behind each field.
+    data: Vec<u8>,
 }
 
 impl Assigned {
-    /// As it stands in users/cdb.
+    /// Key and value that qmail-newu makes of it in users/cdb.
     #[must_use]
-    pub fn line(&self) -> Line {
-        Line { name: self.local.clone(), is_prefix: self.is_prefix, user: self.user.clone(), uid: self.place.0 }
+    pub fn record(&self) -> (Vec<u8>, Vec<u8>) {
+        let end: &[u8] = if self.is_prefix { b"" } else { b"\0" };
+        ([b"!", &self.local[..], end].concat(), self.data.clone())
     }
 
     fn name(&self) -> String {
@@ -58,9 +61,10 @@ pub fn read(content: &[u8]) -> Result<Vec<Assigned>, String> {
         };
         let (Some(uid), Some(gid)) = (id(uid), id(gid)) else { return Err(wrong("uid or gid is no number")) };
         if keys.insert((*kind, fold(local))) {
+            let data = fields.iter().skip(1).take(6).flat_map(|field| [field, &b"\0"[..]].concat()).collect();
             let (local, user, dash, ext) = (fold(local), user.to_vec(), dash.to_vec(), ext.to_vec());
             let place = (uid, gid, home.to_vec());
-            found.push(Assigned { number, is_prefix: *kind == b'+', local, user, place, dash, ext });
+            found.push(Assigned { number, is_prefix: *kind == b'+', local, user, place, dash, ext, data });
         }
     }
     Err("users/assign has no line with a dot at its end: it is not complete".to_owned())
@@ -70,8 +74,8 @@ pub fn read(content: &[u8]) -> Result<Vec<Assigned>, String> {
 #[derive(Clone, Debug, Default)]
 pub struct Assignments {
     lines: Vec<Assigned>,
-    exact: HashMap<Vec<u8>, usize>,
-    prefixes: HashMap<Vec<u8>, usize>,
+    exact: BTreeMap<Vec<u8>, usize>,
+    prefixes: BTreeMap<Vec<u8>, usize>,
 }
 
 impl Assignments {
@@ -135,25 +139,75 @@ impl Assignments {
         taken.map(Assigned::name)
     }
 
-    /// Tells of each line that no row says: it goes on deciding as long as it stands in users/cdb.
+    /// True if qmail-getpw is never asked for `name` and its extensions.
+    #[must_use]
+    pub fn covers(&self, name: &[u8]) -> bool {
+        let has_whole = self.exact(name).or_else(|| self.prefix(name)).is_some();
+        has_whole && self.prefix(&[name, b"-"].concat()).is_some()
+    }
+
+    /// The line that gives some of the mail `PREPEND-USER` to another than rows do.
+    pub(super) fn taker_below(&self, prepend: &[u8], people: &People, alias_user: &str) -> Option<String> {
+        let begin = [&fold(prepend)[..], b"-"].concat();
+        let within = (Bound::Included(&begin[..]), Bound::Unbounded);
+        let of = |map: &BTreeMap<Vec<u8>, usize>| -> Vec<usize> {
+            let inside = map.range::<[u8], _>(within).take_while(|(local, _)| local.starts_with(&begin));
+            inside.map(|(_, at)| *at).collect()
+        };
+        let around = self.prefix(&begin);
+        let mut inside = of(&self.exact).into_iter().chain(of(&self.prefixes)).filter_map(|at| self.lines.get(at));
+        let other = around.into_iter().find(|line| !self.is_said(line, people));
+        let other = other.or_else(|| inside.find(|line| !self.is_said(line, people))).map(Assigned::name);
+        let is_known = || people.owner(&begin, b"-").is_some() || people.begin_with(&begin);
+        other.or_else(|| if around.is_some() { None } else { self.everybodys(is_known(), alias_user) })
+    }
+
+    /// The line that gives the mail of `local`, which has a dash in it, to another than rows do.
+    pub(super) fn taker_of(&self, local: &[u8], people: &People, alias_user: &str) -> Option<String> {
+        let local = fold(local);
+        match self.exact(&local).or_else(|| self.prefix(&local)) {
+            Some(line) => Some(line).filter(|line| !self.is_said(line, people)).map(Assigned::name),
+            None => self.everybodys(people.owner(&local, b"-").is_some(), alias_user),
+        }
+    }
+
+    /// The line for everybody, unless it does with nobody's mail what qmail-getpw would.
+    fn everybodys(&self, is_known: bool, alias_user: &str) -> Option<String> {
+        let line = self.everybody()?;
+        let is_nobodys = !is_known && is(&line.user, alias_user.as_bytes()) && line.gives(b"-", b"");
+        (!is_nobodys).then(|| line.name())
+    }
+
+    /// True if the row of a mailbox says the same.
+    fn is_said(&self, line: &Assigned, people: &People) -> bool {
+        // With the dash of the extension's beginning cut off, `=NAME-EXT` and `+NAME-EXT` are what G1 makes of them.
+        let name = fold(&line.user);
+        let own = line.local.strip_prefix(&name[..]);
+        people.mailboxes.get(&name) == Some(&line.place)
+            && match own {
+                Some([]) => !line.is_prefix && line.gives(b"", b""),
+                Some([b'-', ext @ ..]) => line.gives(b"-", ext) && self.is_his(line, &name, people),
+                _ => false,
+            }
+    }
+
+    /// Tells of each line that no row says: it goes on deciding as long as it stands in users/cdb. And how many stand
+    /// before rows that say the same.
     pub fn tell(&self, people: &People, alias_user: &str, told: &mut Told) {
+        let mut said = 0;
         for line in &self.lines {
             if line.is_prefix && line.local.is_empty() {
                 self.tell_everybody(line, alias_user, told);
-                continue;
-            }
-            // With the dash of the extension's beginning cut off, `=NAME-EXT` and `+NAME-EXT` are what G1 makes of them.
-            let name = fold(&line.user);
-            let own = line.local.strip_prefix(&name[..]);
-            let said = people.mailboxes.get(&name) == Some(&line.place)
-                && match own {
-                    Some([]) => !line.is_prefix && line.gives(b"", b""),
-                    Some([b'-', ext @ ..]) => line.gives(b"-", ext) && self.is_his(line, &name, people),
-                    _ => false,
-                };
-            if !said {
+            } else if self.is_said(line, people) {
+                said += 1;
+            } else {
                 told.lose(line.name(), "no row says this; it goes on as long as it stands in users/cdb");
             }
+        }
+        if said > 0 {
+            let why = "rows say the same now, and users/cdb comes before them: what is changed in those rows has no \
+                       effect until the lines are taken out and qmail-newu is run";
+            told.note(format!("users/assign, {said} lines"), why);
         }
     }
 

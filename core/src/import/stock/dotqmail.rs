@@ -23,41 +23,69 @@ pub struct Owner<'a> {
     pub name: &'a [u8],
     /// Home.
     pub home: &'a [u8],
-    /// For the alias user: the local parts before a virtual host's users, which are nobody's names; and all names.
+    /// For the alias user: the local parts before a virtual host's users that are no mailboxes; and all names.
     pub alias: Option<(&'a [Vec<u8>], &'a People)>,
 }
 
 /// The rows of one file, in its order and without numbers.
 pub type Rows = Vec<AliasRow>;
 
-/// The sets that mean what the files mean. The files of the others go on deciding (rule A4); where the catch-all would
-/// come before one of them, it stays a file too.
-pub fn sets(owner: Owner<'_>, files: &[File], rules: &RuleSettings, told: &mut Told) -> Vec<Rows> {
-    let (mut sets, mut left, mut default) = (Vec::new(), None, None);
+/// Lines of all files of a home, beyond which none of them becomes rows: whoever has a home decides what stands there.
+const LINES_MAX: usize = 50_000;
+
+/// The sets that mean what the files of a home mean. The files of the others go on deciding (rule A4); where rows for all
+/// extensions that begin alike would come before one of them, these stay files too. One file is held at a time.
+///
+/// # Errors
+/// Why none of them becomes rows: one could not be handed over, or there is too much of them. Nothing is told then.
+pub fn sets(
+    owner: Owner<'_>,
+    files: impl IntoIterator<Item = Result<File, String>>,
+    rules: &RuleSettings,
+    told: &mut Told,
+) -> Result<Vec<Rows>, String> {
+    let (mut sets, mut defaults, mut left, mut losses) = (Vec::new(), Vec::new(), Vec::new(), Told::default());
+    let mut lines = 0;
     for file in files {
+        let file = file?;
         let Some(ext) = extension(&file.name) else { continue };
+        lines += file.content.as_ref().map_or(0, |(content, _)| content.split(|&b| b == b'\n').count());
+        if lines > LINES_MAX {
+            return Err(format!("its dot-qmail files have more than {LINES_MAX} lines"));
+        }
         let what = format!("{}/{}", printable(owner.home), printable(&file.name));
-        match said(owner, &ext, file, rules) {
-            Ok(rows) if ext == b"default" => default = Some((what, rows)),
+        match said(owner, &ext, &file, rules) {
+            Ok(rows) if ext == b"default" || is_owner_default(&ext) => defaults.push((ext, what, rows)),
             Ok(rows) => sets.push(rows),
             Err(why) => {
-                told.lose(&what, format!("{why}; the file goes on deciding"));
-                // Behind the user's own default there is no catch-all.
+                losses.lose(&what, format!("{why}; the file goes on deciding"));
+                // Behind the user's own default there is nothing.
                 if !ext.is_empty() || file.name != b".qmail" {
-                    left = Some(what);
+                    left.push((ext, what));
                 }
             }
         }
     }
-    match (default, left) {
-        (Some((_, rows)), None) => sets.push(rows),
-        (Some((what, _)), Some(first)) if what != first => {
-            let why = format!("as a row it would come before {first}, which no row says; the file goes on deciding");
-            told.lose(what, why);
+    // What stays for a longer beginning keeps those for the shorter ones.
+    defaults.sort_by_key(|(ext, _, _)| std::cmp::Reverse(ext.len()));
+    for (ext, what, rows) in defaults {
+        let begin = ext.strip_suffix(b"default").unwrap_or(&ext);
+        match left.iter().find(|(other, _)| other.starts_with(begin)) {
+            None => sets.push(rows),
+            Some((_, first)) => {
+                let why = format!("as a row it would come before {first}, which stays; the file goes on deciding");
+                losses.lose(&what, why);
+                left.push((ext, what));
+            }
         }
-        _ => {}
     }
-    sets
+    told.losses.append(&mut losses.losses);
+    Ok(sets)
+}
+
+/// For what comes back from the recipients of a list (rule A5).
+fn is_owner_default(ext: &[u8]) -> bool {
+    ext == b"owner-default" || ext.ends_with(b"-owner-default")
 }
 
 /// The extension that a file is for; `None` if qmail never reads it.
@@ -77,7 +105,7 @@ fn said(owner: Owner<'_>, ext: &[u8], file: &File, rules: &RuleSettings) -> Resu
         b"" if file.name != b".qmail" => return Err("no row is for an extension that is empty".to_owned()),
         b"default" => b"@",
         // Rule A5 knows the one kind of these.
-        _ if ext.ends_with(b"-default") && !ext.ends_with(b"-owner-default") && ext != b"owner-default" => {
+        _ if ext.ends_with(b"-default") && !is_owner_default(ext) => {
             return Err("no row is for all extensions that begin alike".to_owned());
         }
         _ if ext.contains(&b'@') => return Err("an extension with @ is not a name in table alias".to_owned()),
@@ -85,10 +113,10 @@ fn said(owner: Owner<'_>, ext: &[u8], file: &File, rules: &RuleSettings) -> Resu
     };
     if let Some((prepends, people)) = owner.alias
         && let Some(prepend) = prepends.iter().find(|prepend| is_below(ext, prepend))
-        && people.owner(ext, rules.break_chars.as_bytes()).is_some()
+        && let Some((name, _)) = people.owner(ext, rules.break_chars.as_bytes())
     {
-        let prepend = printable(prepend);
-        return Err(format!("control/virtualdomains has the prepend {prepend}, and a row would take a mailbox's mail"));
+        let (prepend, name) = (printable(prepend), printable(&name));
+        return Err(format!("control/virtualdomains has the prepend {prepend}, and a row would take mail of {name}"));
     }
     let (content, mode) = file.content.as_ref().map_err(Clone::clone)?;
     for (bits, why) in [
@@ -100,7 +128,7 @@ fn said(owner: Owner<'_>, ext: &[u8], file: &File, rules: &RuleSettings) -> Resu
             return Err(why.to_owned());
         }
     }
-    let row = |(user, host): (Vec<u8>, Vec<u8>)| AliasRow {
+    let row = |(user, host): Target| AliasRow {
         username: Some(owner.name.to_vec()),
         alias: Some(key.to_vec()),
         alias_username: Some(user),
@@ -116,11 +144,14 @@ fn is_below(ext: &[u8], prepend: &[u8]) -> bool {
     fold(ext).strip_prefix(&fold(prepend)[..]).is_some_and(|rest| rest.first() == Some(&b'-'))
 }
 
+/// alias_username and alias_host.
+type Target = (Vec<u8>, Vec<u8>);
+
 /// The instructions as cells.
 ///
 /// # Errors
 /// Why rows would mean something else.
-fn lines(content: &[u8]) -> Result<Vec<(Vec<u8>, Vec<u8>)>, String> {
+fn lines(content: &[u8]) -> Result<Vec<Target>, String> {
     if content.is_empty() {
         return Err("it is empty, which stands for the default delivery of this machine".to_owned());
     }

@@ -1,5 +1,6 @@
 //! control/virtualdomains and control/rcpthosts as rows.
 
+use super::assign::Assignments;
 use super::{People, Told};
 use crate::control::Control;
 use crate::control::lines::{keys, pairs};
@@ -17,15 +18,18 @@ pub struct Around<'a> {
     pub control: &'a Control,
     /// Whose names come before extensions.
     pub people: &'a People,
+    /// What users/cdb gives to whom, before rows are asked.
+    pub assignments: &'a Assignments,
     /// The rules that the rows are for.
     pub rules: &'a RuleSettings,
 }
 
-/// The local parts that control/virtualdomains puts before users and that are nobody's names.
+/// The local parts that control/virtualdomains puts before users and that are no mailboxes: rows of the alias user come
+/// before whoever else gets their mail (rule V4).
 #[must_use]
 pub fn prepends(content: &[u8], people: &People) -> Vec<Vec<u8>> {
     let values: BTreeSet<_> = pairs(content).map(|(_, value)| fold(value)).collect();
-    values.into_iter().filter(|value| !value.is_empty() && !people.knows(value)).collect()
+    values.into_iter().filter(|value| !value.is_empty() && !people.mailboxes.contains_key(value)).collect()
 }
 
 /// Rows by host and user part; an owner and an ext each.
@@ -76,7 +80,16 @@ pub fn virtual_rows(content: &[u8], around: Around<'_>, told: &mut Told) -> Vec<
         virtual_username: Some(user),
         virtual_host: Some(host),
     };
-    found.into_iter().map(row).collect()
+    let rows: Vec<_> = found.into_iter().map(row).collect();
+    let is_wild = |row: &&VirtualRow| row.virtual_host.as_ref().is_some_and(|host| host.starts_with(b"."));
+    let wild = rows.iter().filter(is_wild).count();
+    if wild > 0 {
+        told.note(
+            format!("control/virtualdomains, {wild} rows of hosts that begin with a dot"),
+            "`sync` writes such hosts only with sync.wildcards = true: until then keep their lines",
+        );
+    }
+    rows
 }
 
 type Rows = Vec<((Vec<u8>, Vec<u8>), (Vec<u8>, Vec<u8>))>;
@@ -122,6 +135,7 @@ impl Around<'_> {
             return Err("no row says that a host is another machine's; the line has to stay".to_owned());
         }
         let (host, owner) = (self.key(host)?, self.owner(prepend)?);
+        untaken(self.assignments.taker_below(prepend, self.people, &self.rules.alias_user))?;
         let mut rows = vec![((host.clone(), self.all()), (owner.clone(), b"@".to_vec()))];
         if self.people.mailboxes.contains_key(&owner) {
             for (name, user) in self.people.below(&owner, self.rules.break_chars.as_bytes()) {
@@ -170,6 +184,7 @@ impl Around<'_> {
             }
         };
         let (owner, queued) = (self.owner(prepend)?, [prepend, b"-", user].concat());
+        untaken(self.assignments.taker_of(&queued, self.people, &self.rules.alias_user))?;
         let (owner, ext) = match self.people.owner(&queued, self.rules.break_chars.as_bytes()) {
             Some((name, ext)) if self.people.mailboxes.contains_key(&owner) && name != owner => {
                 if !self.people.mailboxes.contains_key(&name) {
@@ -184,22 +199,56 @@ impl Around<'_> {
     }
 }
 
-/// The rows of the hosts that mail is accepted for: control/rcpthosts, and what control/morercpthosts.cdb is made of.
-/// `None` is a file that is not there.
-pub fn rcpthosts(
-    [first, more]: [Option<&[u8]>; 2],
-    smtproutes: &[u8],
-    around: Around<'_>,
-    told: &mut Told,
-) -> Vec<HostRow> {
-    let Some(first) = first else {
+/// An error if a line of users/assign takes the mail that a row would be for.
+fn untaken(line: Option<String>) -> Result<(), String> {
+    let why = |line| format!("{line} gives mail of it to another than a row would; this line has to stay");
+    line.map_or(Ok(()), |line| Err(why(line)))
+}
+
+/// What qmail-smtpd accepts mail for. `None` is a file that is not there.
+#[derive(Clone, Debug, Default)]
+pub struct Accepted {
+    /// control/rcpthosts.
+    pub first: Option<Vec<u8>>,
+    /// control/morercpthosts, which only qmail-newmrh reads.
+    pub text: Option<Vec<u8>>,
+    /// The keys of control/morercpthosts.cdb.
+    pub more: Option<Vec<Vec<u8>>>,
+}
+
+impl Accepted {
+    /// Tells in what control/morercpthosts differs from what is in effect.
+    fn tell(&self, told: &mut Told) {
+        let text: BTreeSet<_> = keys(self.text.as_deref().unwrap_or_default()).collect();
+        let more: BTreeSet<_> = self.more.iter().flatten().map(|host| fold(host)).collect();
+        let (unread, unnamed): (Vec<_>, Vec<_>) = (text.difference(&more).collect(), more.difference(&text).collect());
+        if let Some(host) = unread.first() {
+            let why = "morercpthosts.cdb, which qmail-smtpd reads, does not have it: not accepted now, and no row; run \
+                       qmail-newmrh, or take it out";
+            told.lose(format!("control/morercpthosts, {}{}", printable(host), more_than_one(unread.len())), why);
+        }
+        if let Some(host) = unnamed.first().filter(|_| self.text.is_some()) {
+            let why = "control/morercpthosts does not have it, but it is accepted, and so it is a row";
+            told.note(format!("control/morercpthosts.cdb, {}{}", printable(host), more_than_one(unnamed.len())), why);
+        }
+    }
+}
+
+fn more_than_one(count: usize) -> String {
+    if count > 1 { format!(" and {} more", count - 1) } else { String::new() }
+}
+
+/// The rows of the hosts that mail is accepted for.
+pub fn rcpthosts(accepted: &Accepted, smtproutes: &[u8], around: Around<'_>, told: &mut Told) -> Vec<HostRow> {
+    let Some(first) = &accepted.first else {
         told.lose(
             "control/rcpthosts",
             "there is none, so that qmail-smtpd accepts mail for every host: no row says this",
         );
         return Vec::new();
     };
-    let all: BTreeSet<_> = keys(first).chain(keys(more.unwrap_or_default())).collect();
+    accepted.tell(told);
+    let all: BTreeSet<_> = keys(first).chain(accepted.more.iter().flatten().map(|host| fold(host))).collect();
     let routes: BTreeSet<_> = pairs(smtproutes).map(|(host, _)| host).collect();
     let (mut rows, mut undecided) = (Vec::new(), Vec::new());
     for host in all {
@@ -216,14 +265,13 @@ pub fn rcpthosts(
         rows.push(HostRow { host: Some(host) });
     }
     if let Some(name) = undecided.first() {
-        let more = if undecided.len() > 1 { format!(" and {} more", undecided.len() - 1) } else { String::new() };
-        let what = format!("control/rcpthosts, {name}{more}");
+        let what = format!("control/rcpthosts, {name}{}", more_than_one(undecided.len()));
         match around.rules.rcpthosts_only {
             RcpthostsOnly::Local => {
-                told.lose(what, "it went to another machine, and rules.rcpthosts_only makes it local")
+                told.lose(what, "it went to another machine, and rules.rcpthosts_only makes it local");
             }
             RcpthostsOnly::Ask => {
-                told.note(what, "it goes to another machine: rules.rcpthosts_only = \"relay\" says so")
+                told.note(what, "it goes to another machine: rules.rcpthosts_only = \"relay\" says so");
             }
             RcpthostsOnly::Relay => {}
         }

@@ -70,6 +70,11 @@ impl People {
         Some((found.name.as_bytes().to_vec(), ext.to_vec()))
     }
 
+    /// True if somebody's name begins with `local`.
+    fn begin_with(&self, local: &[u8]) -> bool {
+        self.mailboxes.keys().chain(self.others.keys()).any(|name| name.starts_with(local))
+    }
+
     /// Those whose names begin with `name` and a break character; and what follows.
     fn below<'a>(&'a self, name: &'a [u8], breaks: &'a [u8]) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         let all = self.mailboxes.keys().chain(self.others.keys());

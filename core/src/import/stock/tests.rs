@@ -1,6 +1,7 @@
+use super::assign::Assignments;
 use super::dotqmail::{self, File, Owner};
-use super::hosts::{Around, prepends, rcpthosts, virtual_rows};
-use super::users::{Home, Judged, Login, judge, passwd, shadow};
+use super::hosts::{Accepted, Around, prepends, rcpthosts, virtual_rows};
+use super::users::{By, Home, Judged, Login, judge, passwd, shadow};
 use super::{People, Told, assign};
 use crate::control::Control;
 use crate::control::lines::pairs;
@@ -14,10 +15,19 @@ fn people(mailboxes: &[&str], others: &[&str]) -> People {
 
 /// `USER@HOST owner ext` of each row, and whom the losses are about.
 fn virtuals(lines: &str, people: &People, rules: &RuleSettings) -> (Vec<String>, Vec<String>) {
+    assigned_virtuals(lines, "", people, rules)
+}
+
+/// The same beside these lines of users/assign.
+fn assigned_virtuals(lines: &str, assign: &str, people: &People, rules: &RuleSettings) -> (Vec<String>, Vec<String>) {
+    let assignments = &Assignments::new(assign::read(format!("{assign}.\n").as_bytes()).unwrap());
     let virtual_domains = pairs(lines.as_bytes()).map(|(key, value)| (key, value.to_vec())).collect();
     let control = Control { locals: Host::new(b"local.test").map(|host| vec![host]), virtual_domains };
     let mut told = Told::default();
-    let rows = virtual_rows(lines.as_bytes(), Around { control: &control, people, rules }, &mut told);
+    let around = Around { control: &control, people, assignments, rules };
+    let rows = virtual_rows(lines.as_bytes(), around, &mut told);
+    let wild = |row: &crate::VirtualRow| row.virtual_host.as_ref().unwrap().starts_with(b".");
+    assert_eq!(told.notes.iter().any(|(_, why)| why.contains("sync.wildcards")), rows.iter().any(wild), "{told:?}");
     let text = |cell: Option<Vec<u8>>| String::from_utf8(cell.unwrap()).unwrap();
     let row = |row: crate::VirtualRow| {
         let (user, host) = (text(row.virtual_username), text(row.virtual_host));
@@ -70,18 +80,58 @@ fn hosts_become_rows_that_route_as_their_lines_do() {
 }
 
 #[test]
+fn what_users_assign_gives_to_another_is_no_virtual_row() {
+    let (people, rules) = (people(&["joe"], &["sys"]), RuleSettings::default());
+    let of = |lines: &str, assign: &str| assigned_virtuals(lines, assign, &people, &rules).0;
+    let place = ":1000:1000:/home/joe:";
+    let his = format!("=joe:joe{place}::\n+joe-:joe{place}-::\n");
+    for (assign, is_row) in [
+        (String::new(), true),
+        (format!("+v.test-:v.test{place}-::\n"), false),
+        (format!("+V.te:joe{place}-::\n"), false),
+        (format!("+v.test-a:joe{place}-::\n"), false),
+        (format!("=v.test-info:joe{place}::\n"), false),
+        (format!("=v.test:joe{place}::\n=v.tests-info:joe{place}::\n+v.test.:joe{place}-::\n{his}"), true),
+        (format!("+:joe{place}-::\n"), false),
+        ("+:alias:7:7:/a:-::\n".to_owned(), true),
+    ] {
+        assert_eq!(of("h.test:v.test\n", &assign).len(), usize::from(is_row), "{assign}");
+    }
+    // The mailbox's own lines say what its row says, and are found before shorter ones.
+    let boss = format!("=joe-boss:boss{place}::\n");
+    assert_eq!(of("h.test:joe\n", &format!("{his}+j:x{place}-::\n=joe-list:joe{place}-:list:\n")), ["@h.test joe @"]);
+    assert_eq!(of("h.test:joe\n", &format!("{his}{boss}")), [""; 0]);
+    // With a line for everybody a system user without one is nobody.
+    assert_eq!(of("h.test:sys\n", "+:alias:7:7:/a:-::\n"), [""; 0]);
+    // Of an address only its own local part counts.
+    let lines = "boss@h.test:joe\nann@h.test:joe\nh.test:y\n";
+    assert_eq!(of(lines, &format!("{his}{boss}")), ["@h.test y @", "ann@h.test joe @"]);
+}
+
+#[test]
 fn accepted_hosts_are_rows_and_those_of_others_are_told() {
     let control = Control { locals: Host::new(b"local.test").map(|host| vec![host]), ..Control::default() };
     let (people, rules) = (People::default(), RuleSettings::default());
-    let around = Around { control: &control, people: &people, rules: &rules };
+    let assignments = Assignments::default();
+    let around = Around { control: &control, people: &people, assignments: &assignments, rules: &rules };
     let mut told = Told::default();
-    let more = b"Backup.test\nlocal.test\nbad host\n";
-    let rows =
-        rcpthosts([Some(b"local.test\n.w.test\nrouted.test\n"), Some(more)], b"routed.test:x\n", around, &mut told);
+    let more = ["backup.test", "local.test", "bad host"].map(|host| host.as_bytes().to_vec());
+    let first = b"local.test\n.w.test\nrouted.test\n".to_vec();
+    let mut accepted = Accepted { first: Some(first), text: None, more: Some(more.to_vec()) };
+    let rows = rcpthosts(&accepted, b"routed.test:x\n", around, &mut told);
     let hosts: Vec<_> = rows.into_iter().map(|row| String::from_utf8(row.host.unwrap()).unwrap()).collect();
     assert_eq!(hosts, [".w.test", "backup.test", "local.test", "routed.test"]);
     assert!(told.losses.len() == 1 && told.notes[0].0.ends_with(".w.test and 1 more"), "{told:?}");
-    assert_eq!(rcpthosts([None, Some(more)], b"", around, &mut told), []);
+    // Only the database counts.
+    accepted.text = Some(b"Backup.test\nlocal.test\nnew.test\nnewer.test\n".to_vec());
+    let mut differ = Told::default();
+    assert_eq!(rcpthosts(&accepted, b"", around, &mut differ).len(), 4);
+    assert_eq!(differ.losses[0].0, "control/morercpthosts, new.test and 1 more");
+    assert_eq!(differ.notes[0].0, "control/morercpthosts.cdb, bad\\x20host");
+    accepted.more = None;
+    assert_eq!(rcpthosts(&accepted, b"", around, &mut Told::default()).len(), 3);
+    accepted.first = None;
+    assert_eq!(rcpthosts(&accepted, b"", around, &mut told), []);
     assert_eq!(told.losses[1].0, "control/rcpthosts");
 }
 
@@ -92,9 +142,9 @@ fn files(files: &[(&str, &str, u32)]) -> (Vec<String>, Vec<String>) {
         name: name.as_bytes().to_vec(),
         content: Ok((text.as_bytes().to_vec(), *mode)),
     };
-    let files: Vec<_> = files.iter().map(file).collect();
+    let files = files.iter().map(|one| Ok(file(one)));
     let mut told = Told::default();
-    let sets = dotqmail::sets(Owner { name: b"joe", home: b"/h", alias: None }, &files, &rules, &mut told);
+    let sets = dotqmail::sets(Owner { name: b"joe", home: b"/h", alias: None }, files, &rules, &mut told).unwrap();
     let line = |row: &crate::AliasRow| String::from_utf8(row.instruction(b"/h", &rules).unwrap().to_line()).unwrap();
     let ext = |row: &crate::AliasRow| String::from_utf8(row.alias.clone().unwrap()).unwrap();
     let set = |set: &Vec<crate::AliasRow>| {
@@ -150,30 +200,58 @@ fn the_catch_all_is_a_row_only_where_it_comes_before_no_file() {
     // Bounces of lists have a default of their own (rule A5).
     let lists = [default, (".qmail-l-owner-default", ok, 0o644), (".qmail-owner-default", ok, 0o644)];
     assert_eq!(sets(&lists), ["@: ./M/", "l-owner-default: ./M/", "owner-default: ./M/"]);
+    // Before a file that stays they are none, nor what is for all of the beginning.
+    let of = |name| files(&[(name, bad, 0o644), lists[0], lists[1], lists[2], (".qmail-l-owner-bob", ok, 0o644)]);
+    assert_eq!(of(".qmail-l-owner-ann").0, ["l-owner-bob: ./M/", "owner-default: ./M/"]);
+    assert_eq!(of(".qmail-l-owner-ann").1, [".qmail-l-owner-ann", ".qmail-l-owner-default", ".qmail-default"]);
+    assert_eq!(of(".qmail-owner-l-owner-x").0, ["l-owner-bob: ./M/", "l-owner-default: ./M/"]);
+    assert_eq!(of(".qmail-l-owner").0, ["l-owner-bob: ./M/", "l-owner-default: ./M/", "owner-default: ./M/"]);
+}
+
+#[test]
+fn of_a_home_with_too_much_nothing_becomes_rows() {
+    let file = |at: usize, text: &str| File {
+        name: format!(".qmail-{at}").into_bytes(),
+        content: Ok((text.as_bytes().to_vec(), 0o644)),
+    };
+    let of = |count: usize, last: Result<File, String>| {
+        let owner = Owner { name: b"joe", home: b"/h", alias: None };
+        let (mut told, bad) = (Told::default(), file(count, "# nothing\n"));
+        let files = (0..count).map(|at| Ok(file(at, &"a\n".repeat(9_999)))).chain([Ok(bad), last]);
+        let sets = dotqmail::sets(owner, files, &RuleSettings::default(), &mut told);
+        (sets.map(|sets| sets.len()), told.losses.len())
+    };
+    assert_eq!(of(4, Ok(file(9, "x\n"))), (Ok(5), 1));
+    let (sets, losses) = of(5, Ok(file(9, "x\n")));
+    assert!(sets.unwrap_err().contains("50000 lines") && losses == 0);
+    assert_eq!(of(0, Err("too much".to_owned())), (Err("too much".to_owned()), 0));
 }
 
 #[test]
 fn an_alias_that_would_take_a_mailboxs_virtual_mail_stays_a_file() {
-    let people = people(&["list-x"], &[]);
-    let file = |name: &str| File { name: name.as_bytes().to_vec(), content: Ok((b"a@b.test\n".to_vec(), 0o644)) };
-    let owner = Owner { name: b"alias", home: b"/a", alias: Some((&[b"list".to_vec()], &people)) };
+    let people = people(&["list-x", "joe"], &["ops"]);
+    let file = |name: &str| Ok(File { name: name.as_bytes().to_vec(), content: Ok((b"a@b.test\n".to_vec(), 0o644)) });
+    let prepends = prepends(b"a.test:list\nb.test:ops\nc.test:joe\n", &people);
+    let owner = Owner { name: b"alias", home: b"/a", alias: Some((&prepends, &people)) };
     let mut told = Told::default();
-    let all = [file(".qmail-list-x-y"), file(".qmail-list-z"), file(".qmail-list-x")];
-    let sets = dotqmail::sets(owner, &all, &RuleSettings::default(), &mut told);
-    assert_eq!((sets.len(), told.losses.len()), (1, 2), "{told:?}");
+    // A mailbox's mail is its own whatever rows the alias user has; a system user's is not.
+    let all = ["list-x-y", "list-z", "list-x", "ops-info", "joe-info"].map(|ext| file(&format!(".qmail-{ext}")));
+    let sets = dotqmail::sets(owner, all, &RuleSettings::default(), &mut told).unwrap();
+    assert_eq!((sets.len(), told.losses.len()), (2, 3), "{told:?}");
+    assert!(told.losses[2].0.ends_with(".qmail-ops-info") && told.losses[2].1.contains("mail of ops"), "{told:?}");
 }
 
 #[test]
 fn rows_get_numbers_only_if_a_set_needs_them() {
     let numbers = |texts: &[&str]| -> Vec<Option<String>> {
         let rules = RuleSettings::default();
-        let file = |(at, text): (usize, &&str)| File {
-            name: format!(".qmail-{at}").into_bytes(),
-            content: Ok((text.as_bytes().to_vec(), 0o644)),
+        let file = |(at, text): (usize, &&str)| {
+            let name = format!(".qmail-{at}").into_bytes();
+            Ok(File { name, content: Ok((text.as_bytes().to_vec(), 0o644)) })
         };
-        let files: Vec<_> = texts.iter().enumerate().map(file).collect();
+        let files = texts.iter().enumerate().map(file);
         let owner = Owner { name: b"joe", home: b"/h", alias: None };
-        let sets = dotqmail::sets(owner, &files, &rules, &mut Told::default());
+        let sets = dotqmail::sets(owner, files, &rules, &mut Told::default()).unwrap();
         let rows = dotqmail::numbered(sets, &rules);
         rows.into_iter().map(|row| row.seq.map(|seq| String::from_utf8(seq).unwrap())).collect()
     };
@@ -190,13 +268,19 @@ fn users_are_judged_as_qmail_getpw_and_the_rules_do() {
     let users = passwd(lines.as_bytes(), &mut told);
     assert_eq!((users.len(), told.losses.len()), (5, 3), "{told:?}");
     let rules = RuleSettings::default();
-    let of = |at: usize, home: &Home| judge(&users[at], home, &rules);
+    let of = |at: usize, home: &Home| judge(&users[at], By::Getpw, home, &rules);
     assert_eq!(of(0, &Home::Of(0, 0)), Judged::PassedOver("uid 0"));
     assert_eq!(of(1, &Home::Of(1000, 1000)), Judged::Mailbox);
     assert_eq!(of(1, &Home::Missing), Judged::PassedOver("no home"));
     assert_eq!(of(1, &Home::Of(0, 1000)), Judged::PassedOver("another's home"));
     assert!(matches!(of(1, &Home::Of(1000, 8)), Judged::Stays(_)));
     assert!(matches!(of(1, &Home::Unknown("x".to_owned())), Judged::Stays(_)));
+    assert!(matches!(of(1, &Home::Behind("/x".to_owned())), Judged::Stays(why) if why.contains("past /x")));
+    // The longest name is qmail-getpw's, not that of users/cdb.
+    let mut long = users[1].clone();
+    long.place_at(&"n".repeat(32));
+    assert!(matches!(judge(&long, By::Getpw, &Home::Of(1000, 1000), &rules), Judged::PassedOver(_)));
+    assert_eq!(judge(&long, By::Cdb, &Home::Of(1000, 1000), &rules), Judged::Mailbox);
     assert!(matches!(of(2, &Home::Of(50, 50)), Judged::Stays(why) if why.contains("uid")));
     assert!(matches!(of(3, &Home::Of(1001, 1001)), Judged::PassedOver(_)));
     assert!(matches!(of(4, &Home::Of(1002, 1002)), Judged::Stays(why) if why.contains("home")));
@@ -218,14 +302,15 @@ fn a_pair_of_lines_is_a_mailbox_and_others_are_told() {
     let lines = "=joe:joe:1000:1000:/home/joe:::\n+joe-:joe:1000:1000:/home/joe:-::\n=solo:solo:1001:1001:/home/solo:::\n\
                  =joe-list:joe:1000:1000:/home/joe:-:list:\n=boss:joe:1000:1000:/home/joe:::\n\
                  =sales:joe:1000:1000:/home/joe:-:sales:\n+pre-:joe:1000:1000:/home/joe:-::\n+:alias:7:7:/a:-::\n.\nrest\n";
-    let all = assign::Assignments::new(assign::read(lines.as_bytes()).unwrap());
+    let all = Assignments::new(assign::read(lines.as_bytes()).unwrap());
     let users = all.users();
     assert_eq!(users.iter().map(|user| &user.name[..]).collect::<Vec<_>>(), [b"joe"]);
     let mut told = Told::default();
     all.tell(&people(&["joe"], &[]), "alias", &mut told);
     let about: Vec<_> = told.losses.iter().map(|(what, _)| what.rsplit(' ').next().unwrap()).collect();
     assert_eq!(about, ["(=solo)", "(=boss)", "(=sales)", "(+pre-)"]);
-    assert_eq!(told.notes.len(), 1);
+    assert!(told.notes.len() == 2 && told.notes[1].0 == "users/assign, 3 lines", "{told:?}");
+    assert!(all.covers(b"joe") && all.covers(b"pre-x") && !all.covers(b"pre") && !all.covers(b"solo"));
     // Whom a line takes mail from is no row of passwd's.
     let mut user = users[0].clone();
     assert_eq!(all.taker(&user), None);

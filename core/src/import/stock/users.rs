@@ -109,6 +109,17 @@ pub enum Home {
     Of(u32, u32),
     /// It could not be examined, for this reason.
     Unknown(String),
+    /// qmail-getpw cannot get past this directory on the way to it.
+    Behind(String),
+}
+
+/// What finds a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// qmail-getpw, in passwd.
+    Getpw,
+    /// qmail-lspawn, in users/cdb: he may have a longer name.
+    Cdb,
 }
 
 /// What becomes of a user.
@@ -116,7 +127,7 @@ pub enum Home {
 pub enum Judged {
     /// A row.
     Mailbox,
-    /// No mail reaches him under his name, for this reason: qmail-getpw passes him over.
+    /// What finds users passes him over, for this reason.
     PassedOver(&'static str),
     /// He gets mail, and as a row he would not: why.
     Stays(String),
@@ -124,14 +135,14 @@ pub enum Judged {
 
 /// Judges a user by what qmail-getpw looks at, then by rules G3 and K3.
 #[must_use]
-pub fn judge(user: &User, home: &Home, rules: &RuleSettings) -> Judged {
+pub fn judge(user: &User, by: By, home: &Home, rules: &RuleSettings) -> Judged {
     if user.uid == 0 {
         return Judged::PassedOver("uid 0");
     }
     if user.name.iter().any(u8::is_ascii_uppercase) {
         return Judged::PassedOver("capital letters in the name");
     }
-    if user.name.len() > NAME_MAX {
+    if by == By::Getpw && user.name.len() > NAME_MAX {
         return Judged::PassedOver("a name of more than 31 bytes");
     }
     let group = match home {
@@ -139,6 +150,11 @@ pub fn judge(user: &User, home: &Home, rules: &RuleSettings) -> Judged {
         Home::Of(uid, _) if *uid != user.uid => return Judged::PassedOver("another's home"),
         Home::Of(_, gid) => *gid,
         Home::Unknown(why) => return Judged::Stays(format!("the home cannot be examined: {why}")),
+        Home::Behind(directory) => {
+            return Judged::Stays(format!(
+                "qmail-getpw's user (qmailp) cannot get past {directory}: with a row the mail would wait; chmod o+x it"
+            ));
+        }
     };
     if group != user.gid {
         let waits = if rules.home_mismatch == HomeTrouble::Defer { "wait" } else { "go to the alias user" };

@@ -1,7 +1,7 @@
 //! `add`, `list`, `del`.
 
 use crate::cli;
-use crate::editing::rows::{aliases, by, editor, username};
+use crate::editing::rows::{aliases, numbering, username};
 use crate::editing::show::List;
 use crate::editing::{Plan, make};
 use crate::exit::Exit;
@@ -67,8 +67,8 @@ async fn add(
     output: &mut Output,
 ) -> Result<Exit, Failure> {
     let there = of_set(session, set).await?;
-    let numbering = editor(session, Table::Alias)?.numbering(by(session)).await?;
-    let rows = added(&there, set, cells, numbering);
+    let (numbering, fresh) = numbering(session).await?;
+    let rows = added(&there, set, cells, numbering, fresh);
     let plan = Plan {
         done: format!("{}: {} instruction(s) added", written(set), rows.len()),
         changes: rows.into_iter().map(TableRow::Alias).map(Change::Insert).collect(),

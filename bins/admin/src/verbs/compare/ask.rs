@@ -8,7 +8,7 @@ use crate::session::Session;
 use crate::verbs::lint;
 use futures_util::future::join;
 use futures_util::stream::{FuturesOrdered, StreamExt};
-use qmail_lookup_core::compare::{Compared, Key, Seen, UNKNOWN, Verdict};
+use qmail_lookup_core::compare::{Key, Seen, UNKNOWN, Verdict};
 use qmail_lookup_core::control::Control;
 use qmail_lookup_core::getpw::Owner;
 use qmail_lookup_core::rules::{Accepted, Deliver, Explain, Getpw, Instructions, OneMailbox, VirtualAddress};
@@ -96,7 +96,7 @@ impl Side {
                     Explain { address: address.clone(), control: Arc::clone(&self.control), alias_home: alias_home() };
                 let owner = lookup.judge(VirtualAddress { address: address.clone() }, by);
                 let (owner, outcome) = join(owner, lookup.judge(explain, by)).await;
-                both(&owner?, &outcome?)
+                Seen::of_both(&owner?, &outcome?)
             }
             Key::Host(host) => Seen::of(&lookup.judge(Accepted { host: host.clone() }, by).await?),
         })
@@ -131,13 +131,6 @@ impl Side {
             is_local: false,
         };
         let delivered = self.lookup.judge(deliver, by).await?;
-        Ok(both(&owner, &delivered.map(|delivered| delivered.delivery)))
+        Ok(Seen::of_both(&owner, &delivered.map(|delivered| delivered.delivery)))
     }
-}
-
-/// Two answers as one.
-fn both(one: &impl Compared, two: &impl Compared) -> Seen {
-    let mut fields = one.fields();
-    fields.extend(two.fields());
-    Seen { fields, is_absent: one.is_absent() && two.is_absent() }
 }

@@ -5,20 +5,25 @@
 //! | which questions: of rows, of a file, of a log | `questions` |
 //! | asking both sides | `ask` |
 //! | passwords, by the cells of the rows | `passwords` |
+//! | rows that contradict the rules on both sides | `misconfigured` |
+//! | the rows of both sides, set by set | `pairs` |
 //! | what is counted and printed | `report` |
 
 mod ask;
+mod misconfigured;
+mod pairs;
 mod passwords;
 mod questions;
 mod report;
 
 use crate::cli::{self, Cli};
 use crate::exit::Exit;
-use crate::moving::{Rows, sides};
+use crate::moving::{Rows, Side, common, sides};
 use crate::output::{Failure, Output};
 use crate::progress::Progress;
 use crate::session::Session;
 use qmail_lookup_backends::registry::Registry;
+use qmail_lookup_config::Role;
 use qmail_lookup_core::Deadline;
 use questions::Questions;
 use report::Report;
@@ -29,8 +34,23 @@ pub(crate) async fn run(
     registry: &Registry,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let [left, right] = sides(cli, registry, &options.from, &options.to)?;
+    let [left, right] = sides(cli, registry, &options.from, &options.to, output)?;
+    told_apart(&left, &right, output)?;
     compared(&left.session, &right.session, options, output.is_json()).await?.print(cli.verbose, output)
+}
+
+/// A store is always the same as itself; under other rules it may answer something else.
+fn told_apart(left: &Side, right: &Side, output: &Output) -> Result<(), Failure> {
+    let (left, right) = (&left.session, &right.session);
+    let roles = common(left, right);
+    if roles.len() == Role::ALL.len() && left.config.rules == right.config.rules {
+        return Err(Failure::usage("--from and --to are the same store, under the same rules: name two stores"));
+    }
+    if !roles.is_empty() {
+        let roles: Vec<_> = roles.into_iter().map(Role::as_str).collect();
+        output.complain(&format!("note: --from and --to have the same store for: {}", roles.join(", ")));
+    }
+    Ok(())
 }
 
 /// Compares two stores that are open already, and prints what came out.
@@ -56,7 +76,7 @@ async fn compared(left: &Session, right: &Session, options: &cli::Compare, json:
         reachable(side, all).await?;
     }
     let mut progress = Progress::new(options.quiet || json);
-    let mut report = Report::new([left, right], json)?;
+    let mut report = Report::new([left, right], all, json)?;
     let mut questions = Questions::new()?;
     let rows = if all { Some(read(left, right, !options.no_passwords, &mut progress).await?) } else { None };
     if let Some(rows) = &rows {
@@ -75,8 +95,11 @@ async fn compared(left: &Session, right: &Session, options: &cli::Compare, json:
         return Err(Failure::usage(format!("{}: nothing to ask about", names.join(", "))));
     }
     ask::run([left, right], &questions, options.parallel, &mut progress, &mut report).await?;
-    if let Some([left, right]) = rows.as_ref().filter(|_| !options.no_passwords) {
-        passwords::run(left, right, &mut report)?;
+    if let Some([left, right]) = &rows {
+        misconfigured::run(left, right, &mut report)?;
+        if !options.no_passwords {
+            passwords::run(left, right, &mut report)?;
+        }
     }
     progress.end();
     Ok(report)

@@ -4,7 +4,7 @@ use super::report::Report;
 use crate::moving::Rows;
 use crate::output::Failure;
 use crate::session::Session;
-use qmail_lookup_core::compare::{Key, always, of_log_line, of_row};
+use qmail_lookup_core::compare::{Key, always, has_usable_key, of_log_line, of_row};
 use qmail_lookup_core::{HostRow, Table, TableRow};
 use std::collections::HashSet;
 use std::fs::File;
@@ -65,9 +65,8 @@ impl Questions {
                     let Some(first) = set.first() else { break };
                     // The rows of one key differ in whom they name.
                     for row in if table == Table::Virtual { &set[..] } else { std::slice::from_ref(first) } {
-                        let keys = of_row(row, &session.config.rules);
-                        *nameless += u64::from(keys.is_empty());
-                        keys.iter().try_for_each(|key| self.add(key))?;
+                        *nameless += u64::from(!has_usable_key(row));
+                        of_row(row, &session.config.rules).iter().try_for_each(|key| self.add(key))?;
                     }
                 }
             }
@@ -78,9 +77,17 @@ impl Questions {
     /// Those of a file of keys.
     ///
     /// # Errors
-    /// If it cannot be read.
+    /// If it cannot be read, or a line is no key.
     pub(super) fn of_file(&mut self, file: &Path) -> Result<(), Failure> {
-        each_line(file, |line| Key::read(line).iter().try_for_each(|key| self.add(key)))
+        let mut number = 0_u64;
+        each_line(file, |line| {
+            number += 1;
+            // A longer line comes in pieces, of which only the last one ends as lines do.
+            let is_whole = u64::try_from(line.len()).is_ok_and(|length| length < LINE_MAX);
+            let key = if is_whole { Key::read(line) } else { Err("longer than any key") };
+            let key = key.map_err(|why| Failure::usage(format!("{}:{number}: {why}", name(file))))?;
+            key.iter().try_for_each(|key| self.add(key))
+        })
     }
 
     /// Those of a log of qmail-send.
@@ -134,14 +141,23 @@ impl Questions {
             }
             let cells = row.cells();
             let text = cells.first().copied().flatten().unwrap_or_default();
-            Some(Key::read(text).map(|key| (key, steps)).ok_or_else(|| Failure::temporary("temporary file: damaged")))
+            Some(
+                Key::of_written(text)
+                    .map(|key| (key, steps))
+                    .ok_or_else(|| Failure::temporary("temporary file: damaged")),
+            )
         })
     }
 }
 
+/// A file for people.
+fn name(file: &Path) -> String {
+    if file.as_os_str() == "-" { "standard input".to_owned() } else { file.display().to_string() }
+}
+
 /// Calls `take` with each line; `-` is standard input.
 fn each_line(file: &Path, mut take: impl FnMut(&[u8]) -> Result<(), Failure>) -> Result<(), Failure> {
-    let trouble = |error: std::io::Error| format!("{}: {error}", file.display());
+    let trouble = |error: std::io::Error| format!("{}: {error}", name(file));
     let source: Box<dyn Read> = match file.as_os_str() == "-" {
         true => Box::new(std::io::stdin()),
         false => Box::new(File::open(file).map_err(|error| Failure::usage(trouble(error)))?),

@@ -7,20 +7,29 @@ use qmail_lookup_core::LookupError;
 use qmail_lookup_core::compare::{Fields, Key, Kind, Seen, Verdict};
 use qmail_lookup_core::error::printable;
 use serde_json::{Map, Value, json};
+use std::collections::HashSet;
 use std::fs::File;
+use std::hash::{BuildHasher, RandomState};
 use std::io::{BufRead, BufReader, BufWriter, Seek, Write};
 
 /// Most differences that are listed for people.
 const LISTED_MAX: usize = 50;
 
 /// The columns of the summary, as words and as names in JSON.
-const COLUMNS: [(&str, &str); 5] = [
+const COLUMNS: [(&str, &str); 7] = [
     ("same", "same"),
+    ("absent", "absent_on_both_sides"),
+    ("both bad", "misconfigured_on_both_sides"),
     ("differs", "differs"),
     ("only left", "only_left"),
     ("only right", "only_right"),
     ("not asked", "not_asked"),
 ];
+
+const ABSENT: usize = 1;
+const MISCONFIGURED: usize = 2;
+const DIFFERENCES: std::ops::Range<usize> = 3..6;
+const NOT_ASKED: usize = 6;
 
 const SIDES: [&str; 2] = ["left", "right"];
 
@@ -32,6 +41,11 @@ pub(super) struct Report {
     listed: Vec<Vec<String>>,
     /// Values for scripts, one a line: they may be more than memory holds.
     file: Option<BufWriter<File>>,
+    /// True if the rows of both sides are at hand.
+    all: bool,
+    /// Questions that both sides answer with the same misconfiguration, as hashes: they may be many.
+    misconfigured: HashSet<u64>,
+    hasher: RandomState,
     /// The first trouble of each side.
     trouble: [Option<Failure>; 2],
     /// True if passwords were compared.
@@ -47,11 +61,11 @@ fn trouble(error: impl std::fmt::Display) -> Failure {
 }
 
 impl Report {
-    /// Nothing yet; `json`: for scripts.
+    /// Nothing yet; `all`: the rows of both sides are at hand; `json`: for scripts.
     ///
     /// # Errors
     /// If there is no room for a temporary file.
-    pub(super) fn new(sides: [&Session; 2], json: bool) -> Result<Self, Failure> {
+    pub(super) fn new(sides: [&Session; 2], all: bool, json: bool) -> Result<Self, Failure> {
         let place = |side: &Session| {
             let places: Vec<_> = side.stores().into_iter().map(|(store, _)| store.place()).collect();
             places.join(", ")
@@ -62,6 +76,9 @@ impl Report {
             tallies: Kind::ALL.into_iter().map(|kind| (kind, <[u64; COLUMNS.len()]>::default())).collect(),
             listed: Vec::new(),
             file,
+            all,
+            misconfigured: HashSet::new(),
+            hasher: RandomState::new(),
             trouble: [None, None],
             passwords: false,
             nameless: [0; 2],
@@ -96,14 +113,19 @@ impl Report {
     pub(super) fn differs(&mut self, key: &Key, verdict: Verdict, values: Option<&[Fields; 2]>) -> Result<(), Failure> {
         let column = match &verdict {
             Verdict::Same => 0,
-            Verdict::Differs(_) => 1,
-            Verdict::OnlyLeft => 2,
-            Verdict::OnlyRight => 3,
-            Verdict::NotAsked => 4,
+            Verdict::Absent => ABSENT,
+            Verdict::Misconfigured => MISCONFIGURED,
+            Verdict::Differs(_) => 3,
+            Verdict::OnlyLeft => 4,
+            Verdict::OnlyRight => 5,
+            Verdict::NotAsked => NOT_ASKED,
         };
         self.count(key.kind(), column);
+        if verdict == Verdict::Misconfigured && self.all {
+            self.misconfigured.insert(self.hasher.hash_one(key.write()));
+        }
         let names = match verdict {
-            Verdict::Same | Verdict::NotAsked => return Ok(()),
+            Verdict::Same | Verdict::Absent | Verdict::Misconfigured | Verdict::NotAsked => return Ok(()),
             Verdict::Differs(names) => names,
             Verdict::OnlyLeft | Verdict::OnlyRight => Vec::new(),
         };
@@ -139,7 +161,27 @@ impl Report {
 
     /// A question that was not even tried.
     pub(super) fn not_asked(&mut self, kind: Kind) {
-        self.count(kind, 4);
+        self.count(kind, NOT_ASKED);
+    }
+
+    /// True if both sides have answered a question with the same misconfiguration.
+    pub(super) fn has_misconfigured(&self) -> bool {
+        !self.misconfigured.is_empty()
+    }
+
+    /// The rows that `key` is about differ: if both sides have called them misconfigured, that is what came out.
+    ///
+    /// # Errors
+    /// If the temporary file cannot be written.
+    pub(super) fn is_told_apart(&mut self, key: &Key, verdict: Verdict) -> Result<(), Failure> {
+        if !self.misconfigured.remove(&self.hasher.hash_one(key.write())) {
+            return Ok(());
+        }
+        let tally = self.tallies.iter_mut().find(|(kind, _)| *kind == key.kind());
+        if let Some(number) = tally.and_then(|(_, tally)| tally.get_mut(MISCONFIGURED)) {
+            *number -= 1;
+        }
+        self.differs(key, verdict, None)
     }
 
     fn count(&mut self, kind: Kind, column: usize) {
@@ -153,9 +195,13 @@ impl Report {
         self.tallies.iter().flat_map(|(_, tally)| tally.get(columns.clone()).unwrap_or_default()).sum()
     }
 
+    fn unknown(&self) -> u64 {
+        self.sum(NOT_ASKED..NOT_ASKED + 1)
+    }
+
     /// What is not known outweighs what differs: it may differ, too.
     fn exit(&self) -> Exit {
-        match (self.sum(4..5), self.sum(1..4)) {
+        match (self.unknown(), self.sum(DIFFERENCES)) {
             (1.., _) => Exit::Temporary,
             (0, 1..) => Exit::No,
             (0, 0) => Exit::Yes,
@@ -200,7 +246,7 @@ impl Report {
                 output.say(text);
             }
         }
-        let (differences, unknown) = (self.sum(1..4), self.sum(4..5));
+        let (differences, unknown) = (self.sum(DIFFERENCES), self.unknown());
         let more = differences.saturating_sub(self.listed.len() as u64);
         if more > 0 {
             output.line(format!("and {more} more; --json lists them all"));
@@ -213,14 +259,26 @@ impl Report {
         if let Some(lines) = self.passed_over {
             output.line(format!("note: {lines} line(s) of the log name no recipient"));
         }
+        let absent = self.sum(ABSENT..ABSENT + 1);
+        if absent > 0 && !self.all {
+            output.line(format!("note: {absent} question(s) are about what neither side knows: absent on both sides"));
+        }
+        let misconfigured = self.sum(MISCONFIGURED..MISCONFIGURED + 1);
+        if misconfigured > 0 {
+            output.line(format!(
+                "note: {misconfigured} question(s) meet rows that are misconfigured on both sides (both bad); {}",
+                if self.all { "lint names them" } else { "these rows were not compared: do that with --all" }
+            ));
+        }
+        let but = if misconfigured > 0 { ", but misconfigured on both sides" } else { "" };
         let without = if self.passwords { "" } else { "; passwords were not compared" };
         output.line(match (unknown, differences) {
             (1.., _) => {
                 format!("not known: {unknown} question(s) could not be asked; {differences} difference(s){without}")
             }
             (0, 1..) => format!("different: {differences} difference(s){without}"),
-            (0, 0) if self.passwords => "the same".to_owned(),
-            (0, 0) => format!("no difference{without}"),
+            (0, 0) if self.passwords => format!("the same{but}"),
+            (0, 0) => format!("no difference{but}{without}"),
         });
     }
 

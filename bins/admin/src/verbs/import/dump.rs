@@ -12,12 +12,12 @@ mod statements;
 mod tests;
 
 use super::losses::Losses;
+use super::source;
 use crate::output::{Failure, text};
 use lexer::Lexer;
 use qmail_lookup_core::Cell;
 use statements::Known;
-use std::collections::BTreeMap;
-use std::fs::File;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 use std::rc::Rc;
@@ -33,6 +33,8 @@ pub(super) struct Table {
     pub(super) columns: Vec<String>,
     /// What stands in a column of which nothing was said.
     defaults: Vec<Cell>,
+    /// Columns that the statement does not name, and what stands in them then.
+    unlisted: Vec<(String, Cell)>,
     /// Whether the importer takes the column, or loses nothing without it.
     is_carried: Vec<bool>,
     is_wanted: bool,
@@ -41,7 +43,10 @@ pub(super) struct Table {
 impl Table {
     /// True if it has all these columns.
     pub(super) fn has(&self, columns: &[&str]) -> bool {
-        columns.iter().all(|name| self.columns.iter().any(|own| own == name))
+        let has = |name: &&str| {
+            self.columns.iter().any(|own| own == name) || self.unlisted.iter().any(|(own, _)| own == name)
+        };
+        columns.iter().all(has)
     }
 }
 
@@ -55,7 +60,10 @@ pub(super) struct Row {
 impl Row {
     /// A cell; `None` if it is NULL, or if there is no such column.
     pub(super) fn get(&self, column: &str) -> Option<&[u8]> {
-        let at = self.table.columns.iter().position(|own| own == column)?;
+        let Some(at) = self.table.columns.iter().position(|own| own == column) else {
+            let (_, default) = self.table.unlisted.iter().find(|(own, _)| own == column)?;
+            return default.as_deref();
+        };
         self.cells.get(at)?.as_deref()
     }
 
@@ -78,6 +86,8 @@ pub(super) struct Dump<R> {
     known: BTreeMap<(String, String), Known>,
     /// Each table whose rows came or that was made: whether it is wanted.
     seen: BTreeMap<(String, String), bool>,
+    /// How many rows came of each table that is wanted, by name.
+    rows: BTreeMap<String, u64>,
     /// The table whose rows are being read.
     inserting: Option<Rc<Table>>,
     /// Line in which the statement begins.
@@ -86,7 +96,7 @@ pub(super) struct Dump<R> {
     left: BTreeMap<(String, String, String), u64>,
     /// Of SET NAMES.
     charset: String,
-    /// Rows with bytes beyond ASCII in a carried column, by table's and dump's character set.
+    /// Rows of which a carried column may have other bytes in the database, by its character set and the dump's.
     foreign: BTreeMap<(String, String), u64>,
 }
 
@@ -97,15 +107,9 @@ impl Dump<Source> {
     /// Begins to read a file, or standard input for `-`.
     ///
     /// # Errors
-    /// If it cannot be opened, or is compressed.
+    /// If it cannot be opened, or is compressed, or is in UTF-16.
     pub(super) fn open(path: &Path, carries: Carries) -> Result<Self, Failure> {
-        let (name, source): (_, Box<dyn Read>) = if path.as_os_str() == "-" {
-            ("standard input".to_owned(), Box::new(io::stdin()))
-        } else {
-            let name = path.display().to_string();
-            let file = File::open(path).map_err(|error| Failure::usage(format!("{name}: {error}")))?;
-            (name, Box::new(file))
-        };
+        let (name, source) = source::open(path)?;
         Self::new(name, BufReader::with_capacity(1 << 16, source), carries)
     }
 }
@@ -113,8 +117,16 @@ impl Dump<Source> {
 impl<R: BufRead> Dump<R> {
     fn new(file: String, source: R, carries: Carries) -> Result<Self, Failure> {
         let mut lexer = Lexer::new(source);
-        let first = lexer.peek().map_err(|error| Failure::temporary(format!("{file}: {error}")))?;
-        if matches!(first, Some(0x1F | 0x28 | 0xFD)) {
+        let first = lexer.first().map_err(|error| Failure::temporary(format!("{file}: {error}")))?;
+        if matches!(first, [0xFE, 0xFF, _] | [0xFF, 0xFE, _]) {
+            let what =
+                "is in UTF-16, as Windows' > writes it; dump again with --result-file, or convert it: iconv -f UTF-16";
+            return Err(Failure::usage(format!("{file}: {what}")));
+        }
+        if first == [0xEF, 0xBB, 0xBF] {
+            lexer.skip_mark();
+        }
+        if matches!(first, [0x1F | 0x28 | 0xFD, ..] | [b'B', b'Z', b'h'] | [b'P', b'K', 3]) {
             let what =
                 "is not the text that mysqldump writes; is it compressed? (zcat FILE | qmail-lookup import ... -)";
             return Err(Failure::usage(format!("{file}: {what}")));
@@ -126,6 +138,7 @@ impl<R: BufRead> Dump<R> {
             database: String::new(),
             known: BTreeMap::new(),
             seen: BTreeMap::new(),
+            rows: BTreeMap::new(),
             inserting: None,
             statement: 1,
             left: BTreeMap::new(),
@@ -161,20 +174,29 @@ impl<R: BufRead> Dump<R> {
         if !table.is_wanted {
             return add("");
         }
-        let mut is_foreign = false;
+        *self.rows.entry(table.name.clone()).or_default() += 1;
+        let place = (table.database.clone(), table.name.clone());
+        let known = self.known.get(&place);
+        let mut foreign = BTreeSet::new();
         let columns = table.columns.iter().zip(&table.defaults).zip(&table.is_carried);
         for (((column, default), is_carried), cell) in columns.zip(cells) {
             let holds = cell.as_ref().filter(|bytes| !bytes.is_empty() && bytes.as_slice() != b"0");
             if !is_carried && holds.is_some() && cell != default {
                 add(column);
             }
-            is_foreign |= *is_carried && holds.is_some_and(|bytes| !bytes.is_ascii());
+            let own = known.map(|known| known.charset(column)).unwrap_or_default();
+            if *is_carried && holds.is_some_and(|bytes| may_differ(bytes, own, &self.charset)) {
+                foreign.insert(own.to_owned());
+            }
         }
-        if is_foreign {
-            let place = (table.database.clone(), table.name.clone());
-            let own = self.known.get(&place).map(|known| known.charset.clone()).unwrap_or_default();
+        for own in foreign {
             *self.foreign.entry((own, self.charset.clone())).or_default() += 1;
         }
+    }
+
+    /// How many rows a table that is wanted has; `None` if the dump does not have it.
+    pub(super) fn rows_of(&self, table: &str) -> Option<u64> {
+        self.rows.get(table).copied()
     }
 
     /// Says what was left behind. To be called at the end of the rows.
@@ -198,16 +220,16 @@ impl<R: BufRead> Dump<R> {
             let why = "the dump has no comments, so nothing shows that it is whole; compare the number of rows";
             losses.add(&self.file, why);
         }
+        if self.lexer.has_strays {
+            let why = "a part of it has no comments, so nothing shows that it is whole; compare the number of rows";
+            losses.add(&self.file, why);
+        }
         for ((own, dump), rows) in &self.foreign {
-            let is_utf8 = |name: &str| name.starts_with("utf8");
-            if dump == own || dump == "binary" || (is_utf8(dump) && is_utf8(own)) {
-                continue;
-            }
             let [own, dump] = [own, dump].map(|name| if name.is_empty() { "not named" } else { name });
             losses.add(
-                format!("{rows} rows with bytes beyond ASCII"),
+                format!("{rows} rows with bytes beyond ASCII, or with ? that may stand for them"),
                 format!(
-                    "character set of the table: {own}, of the dump: {dump}; the bytes are those of the dump. If homes \
+                    "character set of the column: {own}, of the dump: {dump}; the bytes are those of the dump. If homes \
                      have other bytes on disk, dump again with --default-character-set=binary"
                 ),
             );
@@ -241,6 +263,22 @@ impl<R: BufRead> Dump<R> {
     pub(super) fn wrong(&self, table: &str, expected: &str) -> Failure {
         let table = if table.is_empty() { String::new() } else { format!("table {table}: ") };
         Failure::usage(format!("{}:{}: {table}{expected}", self.file, self.lexer.line))
+    }
+}
+
+/// True if a value that is `bytes` in a dump in character set `dump` may be others in a column of character set `own`.
+/// Both are empty if they are not known.
+fn may_differ(bytes: &[u8], own: &str, dump: &str) -> bool {
+    // What the dump's character set does not have is a question mark in it.
+    let (beyond, marked) = (!bytes.is_ascii(), bytes.contains(&b'?'));
+    let old = |name: &str| matches!(name, "utf8" | "utf8mb3");
+    match (own, dump) {
+        ("binary", _) | (_, "binary") => false,
+        ("", _) | (_, "") => beyond,
+        _ if own == dump || (old(own) && (old(dump) || dump == "utf8mb4")) => false,
+        (_, "utf8mb4") => beyond,
+        ("utf8mb4", _) if old(dump) => marked,
+        _ => beyond || marked,
     }
 }
 

@@ -2,25 +2,31 @@
 //!
 //! | what | room |
 //! |---|---|
-//! | what `export` wrote | `text` |
+//! | the file that is imported | `source` |
+//! | what `export` wrote; mailboxes of it without passwords | `text`, `passwords` |
 //! | the files of a stock qmail | `stock` |
 //! | statements of mysqldump | `dump` |
 //! | the old patch's tables, vpopmail's, postfixadmin's | `old_patch`, `vpopmail`, `postfixadmin` |
 //! | what is common to the last two | `accounts` |
 //! | what could not be carried over | `losses` |
+//! | what --replace may not do | `replace` |
 //! | whether the store holds the rows at the end | `verify` |
 
 mod accounts;
 mod dump;
 mod losses;
 mod old_patch;
+mod passwords;
 mod postfixadmin;
+mod replace;
+mod source;
 mod stock;
 mod text;
 mod verify;
 mod vpopmail;
 
 use crate::cli::{self, Format};
+use crate::editing;
 use crate::exit::Exit;
 use crate::moving::{Copied, Rows, copy};
 use crate::output::{Failure, Output};
@@ -33,17 +39,25 @@ pub(crate) async fn run(session: &Session, options: &cli::Import, output: &mut O
     refuse_what_does_not_fit(options)?;
     let (mut rows, mut losses) = (Rows::new()?, Losses::default());
     match options.format {
-        Format::Text => text::read(options, &mut rows, &mut losses)?,
+        Format::Text => text::read(session, options, &mut rows, &mut losses).await?,
         Format::Mysqldump => old_patch::read(options, &mut rows, &mut losses)?,
-        Format::Vpopmail => vpopmail::read(options, &mut rows, &mut losses)?,
-        Format::Postfixadmin => postfixadmin::read(options, &mut rows, &mut losses)?,
+        Format::Vpopmail => vpopmail::read(session, options, &mut rows, &mut losses)?,
+        Format::Postfixadmin => postfixadmin::read(session, options, &mut rows, &mut losses)?,
         Format::Qmail => stock::read(session, options, &mut rows, &mut losses)?,
     }
     rows.finish()?;
     // Before anything is written: whoever reads it can still stop.
     losses.tell(output);
+    if options.into.replace {
+        replace::refuse_to_empty(session, &rows, &losses).await?;
+    }
     let from = options.source.display().to_string();
-    let copied = match copy(&rows, &from, session, &options.into, false, output).await {
+    let copied = copy(&rows, &from, session, &options.into, false, output).await;
+    if !options.into.dry_run {
+        // Also if only a part of the rows is there.
+        editing::tell_daemon(session, output).await;
+    }
+    let copied = match copied {
         Err(failure) if failure.exit() == Exit::Temporary && !options.into.merge && !options.into.replace => {
             let help = "with --merge the import goes on where it stopped, if rows were written";
             return Err(Failure::temporary(format!("{} ({help})", failure.line())));

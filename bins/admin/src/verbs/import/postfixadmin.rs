@@ -1,11 +1,13 @@
 //! mysqldump of postfixadmin's database.
 
-use super::accounts::{given, tell};
+use super::accounts::{Found, Needed, given, tell, tell_missing};
 use super::dump::{Dump, Row, Table};
 use super::losses::Losses;
 use crate::cli;
 use crate::moving::Rows;
-use crate::output::Failure;
+use crate::output::{Failure, text};
+use crate::session::Session;
+use qmail_lookup_core::Table as Ours;
 use qmail_lookup_core::import::postfixadmin::{Domain, Mailbox, Postfixadmin, is_yes};
 use std::os::unix::ffi::OsStrExt;
 
@@ -25,15 +27,20 @@ fn carries(table: &Table) -> Option<&'static [&'static str]> {
 ///
 /// # Errors
 /// If it cannot be read, or is something else.
-pub(super) fn read(options: &cli::Import, rows: &mut Rows, losses: &mut Losses) -> Result<(), Failure> {
+pub(super) fn read(
+    session: &Session,
+    options: &cli::Import,
+    rows: &mut Rows,
+    losses: &mut Losses,
+) -> Result<(), Failure> {
     let base = options.home.as_ref().map(|home| home.as_os_str().as_bytes());
     if base.is_some_and(|base| !base.starts_with(b"/")) {
         return Err(Failure::usage("--home must be an absolute path"));
     }
-    let mut all = Postfixadmin::new(given(options, losses)?);
+    let mut all = Postfixadmin::new(given(session, options, losses)?);
     let mut dump = Dump::open(&options.source, carries)?;
     while let Some(row) = dump.next()? {
-        // A table of old times may have no such column.
+        // A table of old times may have no such column. NULL is not 1, as the other programs ask.
         let is_active = row.get("active").is_none_or(is_yes);
         match row.table.name.as_str() {
             "mailbox" => {
@@ -45,11 +52,25 @@ pub(super) fn read(options: &cli::Import, rows: &mut Rows, losses: &mut Losses) 
             }
             "alias" => all.alias(row.bytes("address"), row.bytes("goto"), is_active),
             "domain" => {
+                if row.table.has(&["backupmx"]) && row.get("backupmx").is_none() {
+                    losses.note(
+                        format!("domain {}", text(row.bytes("domain"))),
+                        "backupmx is NULL: taken for 0, so that its mail is delivered here",
+                    );
+                }
                 all.domain(Domain { name: row.bytes("domain"), is_backup: is_yes(row.bytes("backupmx")), is_active });
             }
             _ => all.alias_domain(row.bytes("alias_domain"), row.bytes("target_domain"), is_active),
         }
     }
+    let needed = |name, ours, is_found| Needed { name, ours, is_found };
+    let needed = [
+        needed("mailbox", Ours::Mailbox, Found::WithRows),
+        needed("alias", Ours::Alias, Found::WithRows),
+        needed("domain", Ours::Rcpthosts, Found::WithRows),
+        needed("alias_domain", Ours::Virtual, Found::Rarely),
+    ];
+    tell_missing(&dump, &needed, losses);
     dump.finish("tables mailbox, alias and domain as postfixadmin has them", losses)?;
     tell(&all.finish(&mut |row| rows.add(&row))?, losses);
     Ok(())

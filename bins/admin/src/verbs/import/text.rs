@@ -1,24 +1,29 @@
 //! What `export` wrote.
 
 use super::losses::Losses;
+use super::{passwords, source};
 use crate::cli;
 use crate::moving::Rows;
 use crate::output::Failure;
+use crate::session::Session;
 use qmail_lookup_core::wire::export::{LINE_MAX, Reader};
 use qmail_lookup_core::{Secret, TableRow};
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
-use std::path::Path;
+use std::io::{BufRead, BufReader, Read};
 
 /// Adds the rows of `options.source` to `rows`, and what could not be carried over to `losses`.
 ///
 /// # Errors
-/// If it cannot be read, or is something else.
-pub(super) fn read(options: &cli::Import, rows: &mut Rows, losses: &mut Losses) -> Result<(), Failure> {
-    let name = if is_stdin(&options.source) { "standard input".into() } else { options.source.display().to_string() };
+/// If it cannot be read, or is something else; without passwords also if the store cannot be read.
+pub(super) async fn read(
+    session: &Session,
+    options: &cli::Import,
+    rows: &mut Rows,
+    losses: &mut Losses,
+) -> Result<(), Failure> {
+    let (name, input) = source::open(&options.source)?;
     let wrong = |what: &dyn std::fmt::Display| Failure::usage(format!("{name}: {what}"));
-    let mut input = open(&options.source)?;
-    let (mut reader, mut line, mut mailboxes) = (Reader::new(), Vec::new(), 0_u64);
+    let mut input = BufReader::new(input);
+    let (mut reader, mut line, mut bare) = (Reader::new(), Vec::new(), Rows::new()?);
     loop {
         line.clear();
         let read = (&mut input).take(LINE_MAX as u64 + 1).read_until(b'\n', &mut line);
@@ -38,30 +43,17 @@ pub(super) fn read(options: &cli::Import, rows: &mut Rows, losses: &mut Losses) 
         }
         match row {
             Some(TableRow::Mailbox(mut row)) if options.no_passwords => {
-                // An empty value lets nobody in (rule P2), and no table refuses it.
+                // An empty value lets nobody in (rule P2), and no table refuses it. Of another type it would be a value in
+                // a directory, and not the lack of one.
                 row.password = Some(Secret::new(Vec::new()));
-                rows.add(&TableRow::Mailbox(row))?;
-                mailboxes += 1;
+                row.password_type = Some(b"Password".to_vec());
+                bare.add(&TableRow::Mailbox(row))?;
             }
             Some(row) => rows.add(&row)?,
             None => {}
         }
     }
     reader.end().map_err(|error| wrong(&error))?;
-    if mailboxes > 0 {
-        losses.note("passwords", format!("{mailboxes} mailboxes have none: nobody can log in to them"));
-    }
-    Ok(())
-}
-
-fn is_stdin(source: &Path) -> bool {
-    source.as_os_str() == "-"
-}
-
-fn open(source: &Path) -> Result<Box<dyn BufRead>, Failure> {
-    if is_stdin(source) {
-        return Ok(Box::new(BufReader::new(io::stdin())));
-    }
-    let failed = |error| Failure::usage(format!("cannot read {}: {error}", source.display()));
-    Ok(Box::new(BufReader::new(File::open(source).map_err(failed)?)))
+    bare.finish()?;
+    passwords::add(session, options, &bare, rows, losses).await
 }

@@ -1,19 +1,30 @@
 //! mysqldump of vpopmail's database.
 
-use super::accounts::{given, tell};
+use super::accounts::{Found, Needed, given, tell, tell_missing};
 use super::dump::{Dump, Row, Table};
 use super::losses::Losses;
 use crate::cli;
 use crate::moving::Rows;
 use crate::output::Failure;
+use crate::session::Session;
+use qmail_lookup_core::Table as Ours;
 use qmail_lookup_core::import::vpopmail::{User, Vpopmail, domain_of};
 
-/// What makes a table one of users, whatever it is called: there may be one for each domain.
+/// What makes a table one of users.
 const USERS: [&str; 3] = ["pw_name", "pw_passwd", "pw_dir"];
+
+/// The table of the users of all domains.
+const ALL: &str = "vpopmail";
+
+/// True if it is the table of all domains, or that of one, which is called after the domain. One with column pw_domain
+/// and another name is somebody's copy.
+fn has_users(table: &Table) -> bool {
+    table.has(&USERS) && (true || table.name == ALL)
+}
 
 fn carries(table: &Table) -> Option<&'static [&'static str]> {
     match table.name.as_str() {
-        _ if table.has(&USERS) => {
+        _ if has_users(table) => {
             Some(&["pw_name", "pw_domain", "pw_passwd", "pw_clear_passwd", "pw_gid", "pw_dir", "pw_shell"])
         }
         "valias" if table.has(&["alias", "domain", "valias_line"]) => Some(&["alias", "domain", "valias_line"]),
@@ -26,14 +37,21 @@ fn carries(table: &Table) -> Option<&'static [&'static str]> {
 ///
 /// # Errors
 /// If it cannot be read, or is something else.
-pub(super) fn read(options: &cli::Import, rows: &mut Rows, losses: &mut Losses) -> Result<(), Failure> {
-    let mut all = Vpopmail::new(given(options, losses)?);
+pub(super) fn read(
+    session: &Session,
+    options: &cli::Import,
+    rows: &mut Rows,
+    losses: &mut Losses,
+) -> Result<(), Failure> {
+    let mut all = Vpopmail::new(given(session, options, losses)?);
     let mut dump = Dump::open(&options.source, carries)?;
-    let mut has_users = false;
+    let mut of_one: Option<String> = None;
     while let Some(row) = dump.next()? {
         match row.table.name.as_str() {
-            _ if row.table.has(&USERS) => {
-                has_users = true;
+            _ if has_users(&row.table) => {
+                if row.table.name != ALL {
+                    of_one.get_or_insert_with(|| row.table.name.clone());
+                }
                 let user = user(&row).map_err(|what| dump.wrong(&row.table.name, what))?;
                 if let Some(mailbox) = all.user(user) {
                     rows.add(&mailbox)?;
@@ -43,10 +61,20 @@ pub(super) fn read(options: &cli::Import, rows: &mut Rows, losses: &mut Losses) 
             _ => all.alias_domain(row.bytes("alias"), row.bytes("domain")),
         }
     }
-    dump.finish("a table vpopmail with columns pw_name, pw_passwd and pw_dir", losses)?;
-    if !has_users {
-        losses.add("table vpopmail", "the dump holds no user");
+    let mut needed = vec![
+        Needed { name: "valias", ours: Ours::Alias, is_found: Found::Mostly },
+        Needed { name: "aliasdomains", ours: Ours::Virtual, is_found: Found::Rarely },
+    ];
+    match (of_one, dump.rows_of(ALL)) {
+        (Some(name), Some(_)) => {
+            let what = format!("it has users, and so has table {ALL}; which of them count? Dump the others only");
+            return Err(dump.wrong(&name, &what));
+        }
+        (Some(_), None) => {}
+        (None, _) => needed.push(Needed { name: ALL, ours: Ours::Mailbox, is_found: Found::WithRows }),
     }
+    tell_missing(&dump, &needed, losses);
+    dump.finish("a table vpopmail with columns pw_name, pw_passwd and pw_dir", losses)?;
     tell(&all.finish(&mut |row| rows.add(&row))?, losses);
     Ok(())
 }

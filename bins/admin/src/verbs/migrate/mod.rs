@@ -4,14 +4,12 @@
 use super::compare;
 use crate::cli::{self, Cli};
 use crate::exit::Exit;
-use crate::moving::{Hooks, Rows, Side, State, Stop, copy_with, default_path, file_of, identity, sides, was_begun};
+use crate::moving::{Hooks, Migration, Rows, Side, State, Stop, common, copy_with, default_path, sides, was_begun};
 use crate::output::{Failure, Output};
 use crate::progress::Progress;
-use crate::session::Session;
 use qmail_lookup_backends::registry::Registry;
-use qmail_lookup_config::Role;
+use qmail_lookup_core::Table;
 use serde_json::json;
-use std::os::unix::fs::MetadataExt;
 
 pub(crate) async fn run(
     cli: &Cli,
@@ -19,9 +17,8 @@ pub(crate) async fn run(
     registry: &Registry,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let [from, to] = sides(cli, registry, &options.from, &options.to)?;
-    let same = Role::ALL.into_iter().find(|role| is_same(&from.session, &to.session, *role));
-    if let Some(role) = same {
+    let [from, to] = sides(cli, registry, &options.from, &options.to, output)?;
+    if let Some(role) = common(&from.session, &to.session).first() {
         return Err(Failure::usage(format!("--from and --to have the same {} store", role.as_str())));
     }
     let stop = Stop::default();
@@ -35,33 +32,36 @@ async fn migrate(
     stop: &Stop,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let names = (identity(&from.name), identity(&to.name));
+    // A file that this run makes is another one than none.
+    let migration = || Migration::of((&from.name, &from.session), (&to.name, &to.session));
     let place = match &options.state {
         Some(place) => place.clone(),
-        None => default_path(&names.0, &names.1)?,
+        None => default_path(&migration())?,
     };
     let dry_run = options.into.dry_run;
-    let mut state = if dry_run { None } else { Some(State::open(place.clone(), &names.0, &names.1)?) };
-    let begun_before = state.as_ref().map_or_else(|| was_begun(&place, &names.0, &names.1), State::begun);
+    let mut state = if dry_run { None } else { Some(State::open(place.clone(), &migration())?) };
+    let begun_before = state.as_ref().map_or_else(|| was_begun(&place, &migration()), State::begun);
+    if state.as_ref().is_some_and(State::is_stale) {
+        output.complain(&format!(
+            "note: {} is of a migration between other stores of these names; it does not count",
+            place.display()
+        ));
+    }
     let mut progress = Progress::with_lines(options.into.quiet);
     progress.begin("reading the source", None);
     let rows = Rows::of(&from.session, true, |_, n| progress.advance(n)).await;
     progress.end();
-    let mut begins = || state.as_mut().map_or(Ok(()), State::note);
-    let hooks = Hooks { begun_before, begins: &mut begins, stop };
-    let copied = match rows {
-        Ok(rows) => copy_with(&rows, &from.name, &to.session, &options.into, hooks, output).await,
-        Err(error) => Err(error),
-    };
-    let copied = match copied {
-        Ok(copied) => copied,
-        Err(error) => {
-            if let Some(state) = state {
-                state.leave();
-            }
-            return Err(error);
-        }
-    };
+    let rows = rows?;
+    let by_rows = rows.count(Table::Mailbox)? == 0 && !options.no_compare && !dry_run;
+    if by_rows {
+        output.complain(
+            "the source has no mailbox: no store is believed that has none, so that both cannot be compared by questions; \
+             the rows are read again and compared instead",
+        );
+    }
+    let mut begins = || state.as_mut().map_or(Ok(()), |state| state.note(&migration()));
+    let hooks = Hooks { begun_before, verifies: by_rows, begins: &mut begins, stop };
+    let copied = copy_with(&rows, &from.name, &to.session, &options.into, hooks, output).await?;
     if let Some(state) = state {
         state.forget();
         // The daemon in front of the target forgets by itself soon, if it is not there or does not want to be told.
@@ -69,12 +69,15 @@ async fn migrate(
     }
     let as_it_is = copied.differing + copied.refused + copied.left_over == 0;
     let exit = if as_it_is { Exit::Yes } else { Exit::No };
-    if dry_run || options.no_compare {
+    if dry_run || options.no_compare || by_rows {
         let result = match (as_it_is, dry_run) {
             (false, _) => "different",
             (true, true) => "possible",
             (true, false) => "copied",
         };
+        if by_rows {
+            output.add("compared", json!("rows"));
+        }
         let value = json!({ "result": result, "from": from.name, "to": to.name, "rows": copied.json() });
         output.result(&value, |out| out.say(&copied.words(dry_run)));
         return Ok(exit);
@@ -100,22 +103,4 @@ fn comparison(options: &cli::Migrate) -> cli::Compare {
         parallel: 128,
         quiet: options.into.quiet,
     }
-}
-
-/// True if both are the same place for `role`.
-fn is_same(from: &Session, to: &Session, role: Role) -> bool {
-    if from.config.store.role(role).same_backend(to.config.store.role(role)) {
-        return true;
-    }
-    let file = |session: &Session| {
-        let stores = &session.stores;
-        let store = match role {
-            Role::Mailbox => &stores.mailbox,
-            Role::Alias => &stores.alias,
-            Role::Virtual => &stores.virtuals,
-        };
-        let found = std::fs::metadata(file_of(&**store)?).ok()?;
-        Some((found.dev(), found.ino()))
-    };
-    file(from).is_some_and(|here| file(to) == Some(here))
 }

@@ -8,6 +8,7 @@ use crate::exit::Exit;
 use crate::output::{Failure, Output, text};
 use crate::pages::Pages;
 use crate::session::Session;
+use qmail_lookup_core::key::fold;
 use qmail_lookup_core::lint::key_of;
 use qmail_lookup_core::{Change, Host, HostRow, Table, TableRow};
 use std::ffi::OsStr;
@@ -17,7 +18,7 @@ pub(super) async fn run(session: &Session, edit: &cli::Rcpthost, output: &mut Ou
     match edit {
         cli::Rcpthost::Add { host, edit } => add(session, &named(host)?, edit, output).await,
         cli::Rcpthost::List => list(session, output).await,
-        cli::Rcpthost::Del { host, edit } => del(session, &named(host)?, edit, output).await,
+        cli::Rcpthost::Del { host, edit } => del(session, host.as_bytes(), edit, output).await,
     }
 }
 
@@ -39,8 +40,10 @@ async fn add(session: &Session, host: &Host, edit: &cli::Edit, output: &mut Outp
     make(session, &plan, edit, output).await
 }
 
-async fn del(session: &Session, host: &Host, edit: &cli::Edit, output: &mut Output) -> Result<Exit, Failure> {
-    let rows = of_key(session, Table::Rcpthosts, host.as_bytes()).await?;
+/// Deletes what is stored, also if it can be no host.
+async fn del(session: &Session, host: &[u8], edit: &cli::Edit, output: &mut Output) -> Result<Exit, Failure> {
+    let rows = of_key(session, Table::Rcpthosts, &fold(host)).await?;
+    let host = text(host);
     if rows.is_empty() {
         return Err(Failure::refused(format!("there is no row for {host}; nothing was changed")));
     }

@@ -3,17 +3,15 @@
 use crate::cli;
 use crate::editing::home;
 use crate::editing::password::{self, Columns, Works};
-use crate::editing::rows::{aliases, by, editor, mailbox, username};
-use crate::editing::{Plan, carry_out, finish, review};
+use crate::editing::rows::{aliases, has_no_rows, mailbox, numbering, username};
+use crate::editing::{Plan, carry_out, finish, review, tell_daemon};
 use crate::exit::Exit;
 use crate::output::{Failure, Output};
 use crate::session::Session;
 use qmail_lookup_core::alias::instructions;
 use qmail_lookup_core::editing::added;
 use qmail_lookup_core::key::AliasKey;
-use qmail_lookup_core::{
-    AliasRow, Change, CredentialRow, Ext, MailboxRow, Secret, Table, TableRow, Username, dotqmail,
-};
+use qmail_lookup_core::{AliasRow, Change, CredentialRow, Ext, MailboxRow, Secret, TableRow, Username, dotqmail};
 use std::os::unix::ffi::OsStrExt;
 
 /// The line that delivers into a mailbox's Maildir.
@@ -24,6 +22,9 @@ pub(super) async fn run(session: &Session, options: &cli::UserAdd, output: &mut 
     if mailbox(session, &name).await?.is_some() {
         return Err(Failure::refused(format!("there is a mailbox {name} already; nothing was changed")));
     }
+    if !options.edit.force {
+        has_no_rows(session, &name, None).await?;
+    }
     let columns = Columns::of(session).await?;
     let mut row = CredentialRow { mailbox: cells(&name, options, &columns), ..CredentialRow::default() };
     // Before anybody types a password. --force does not make a row that the rules never use.
@@ -33,12 +34,13 @@ pub(super) async fn run(session: &Session, options: &cli::UserAdd, output: &mut 
             bad.column, bad.problem, bad.rule
         ))
     })?;
+    columns.hold(&row.mailbox)?;
     let offered = if options.no_password {
         columns.put_none(&mut row);
         None
     } else {
         password::check(&columns, &options.password)?;
-        let offered = password::read(&options.password)?;
+        let offered = password::read(&options.password).await?;
         columns.put(&mut row, &offered, options.password.hash).await?;
         Some(offered)
     };
@@ -48,11 +50,12 @@ pub(super) async fn run(session: &Session, options: &cli::UserAdd, output: &mut 
     }
     // Rows that deliver come first: nobody reads them before there is a mailbox.
     changes.push(Change::Insert(TableRow::Mailbox(row.clone())));
-    let plan = Plan {
+    let mut plan = Plan {
         changes,
         meant: if options.no_password { &["P2"] } else { &[] },
         homes: !options.create_home,
         done: format!("mailbox {name} added"),
+        hint: Some(("G3", "a home that is missing, and its Maildir, are made by --create-home".to_owned())),
         ..Plan::default()
     };
     if let Some(exit) = review(session, &plan, &options.edit, output).await? {
@@ -66,9 +69,21 @@ pub(super) async fn run(session: &Session, options: &cli::UserAdd, output: &mut 
         true => failure,
         false => failure.after(&format!("{} was made, and stays", made.join(", "))),
     };
+    if options.create_home && !options.edit.force {
+        // What was there before is kept as it is, and need not be as it has to be.
+        plan.homes = true;
+        plan.hint = (!made.is_empty()).then(|| ("G3", format!("{} was made, and stays", made.join(", "))));
+        if let Some(exit) = review(session, &plan, &options.edit, output).await.map_err(stays)? {
+            return Ok(exit);
+        }
+    }
     carry_out(session, &plan.changes).await.map_err(stays)?;
     if let Some(offered) = offered {
-        seen(session, &name, &offered).await?;
+        let seen = seen(session, &name, &offered).await;
+        if seen.is_err() {
+            tell_daemon(session, output).await;
+        }
+        seen?;
     }
     let plan = Plan { remarks: made.iter().map(|path| format!("{path} made")).collect(), ..plan };
     finish(session, &plan, output).await
@@ -97,8 +112,8 @@ async fn maildir(session: &Session, name: &Username) -> Result<Vec<AliasRow>, Fa
         return Ok(Vec::new());
     }
     let cells = dotqmail::cells(MAILDIR).map_err(Failure::usage)?;
-    let numbering = editor(session, Table::Alias)?.numbering(by(session)).await?;
-    Ok(added(&there, &AliasKey { username: name.clone(), alias }, vec![cells], numbering))
+    let (numbering, fresh) = numbering(session).await?;
+    Ok(added(&there, &AliasKey { username: name.clone(), alias }, vec![cells], numbering, fresh))
 }
 
 async fn home(options: &cli::UserAdd) -> Result<Vec<String>, Failure> {

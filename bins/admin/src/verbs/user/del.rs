@@ -43,12 +43,11 @@ pub(super) async fn run(
     } else {
         String::new()
     };
-    let plan = Plan {
-        changes,
-        beside,
-        done: format!("mailbox {name} deleted{rows}"),
-        remarks: vec![format!("its home {home} stays as it is")],
-        ..Plan::default()
-    };
+    let mut remarks = vec![format!("its home {home} stays as it is")];
+    if !with_rows && aliases + virtuals > 0 {
+        remarks
+            .push(format!("{aliases} row(s) of table alias and {virtuals} of table virtual are left without an owner"));
+    }
+    let plan = Plan { changes, beside, done: format!("mailbox {name} deleted{rows}"), remarks, ..Plan::default() };
     make(session, &plan, edit, output).await
 }

@@ -9,7 +9,7 @@ mod show;
 
 use crate::cli;
 use crate::editing::password::Columns;
-use crate::editing::rows::{the_mailbox, username};
+use crate::editing::rows::{the_mailbox, username, virtuals_of};
 use crate::editing::{Plan, as_it_is, make};
 use crate::exit::Exit;
 use crate::output::{Failure, Output};
@@ -54,6 +54,8 @@ async fn standing(
     };
     Columns::of(session).await?.can_suspend()?;
     let plan = Plan {
+        // They are counted among what still delivers its mail.
+        beside: if suspended { virtuals_of(session, &name).await? } else { Vec::new() },
         changes: vec![Change::Replace { old: TableRow::Mailbox(old), new: TableRow::Mailbox(new) }],
         // That rows still deliver its mail is what rules.suspended_mail says.
         meant: &["P3"],

@@ -3,7 +3,7 @@
 use crate::cli;
 use crate::editing::password::{self, Columns, Works};
 use crate::editing::rows::{mailbox, the_mailbox};
-use crate::editing::{Plan, carry_out, finish, review};
+use crate::editing::{Plan, carry_out, finish, review, tell_daemon};
 use crate::exit::Exit;
 use crate::output::{Failure, Output};
 use crate::session::Session;
@@ -19,7 +19,7 @@ pub(super) async fn run(
     let old = the_mailbox(session, name).await?;
     let columns = Columns::of(session).await?;
     password::check(&columns, options)?;
-    let offered = password::read(options)?;
+    let offered = password::read(options).await?;
     let mut new = old.clone();
     columns.put(&mut new, &offered, options.hash).await?;
     let plan = Plan {
@@ -33,8 +33,16 @@ pub(super) async fn run(
     carry_out(session, &plan.changes).await?;
     match password::works(session, name, &offered).await {
         Ok(Works::Yes) => finish(session, &plan, output).await,
-        Ok(Works::No(why)) => Err(put_back(session, name, &old, &new, &why).await),
-        Err(failure) => Err(failure.after("the new password was written; whether it works is not known")),
+        Ok(Works::No(why)) => {
+            let failure = put_back(session, name, &old, &new, &why).await;
+            // It may have seen the row in between.
+            tell_daemon(session, output).await;
+            Err(failure)
+        }
+        Err(failure) => {
+            tell_daemon(session, output).await;
+            Err(failure.after("the new password was written; whether it works is not known"))
+        }
     }
 }
 

@@ -1,14 +1,27 @@
 //! `user rename`.
+//!
+//! Where one store holds all rows, all of them change in one transaction. Elsewhere copies come first, so that at each
+//! step both names, or the one that is asked for, get their mail as before; what stops in between goes on when it is run
+//! again.
 
 use crate::cli;
-use crate::editing::rows::{Others, by, editor, is_no_canary, mailbox, others, the_mailbox};
-use crate::editing::{Plan, make};
+use crate::editing::rows::{Others, by, editor, is_no_canary, mailbox, of_key, others, store};
+use crate::editing::{Plan, carry_out, finish, review};
 use crate::exit::Exit;
 use crate::output::{Failure, Output};
 use crate::session::Session;
 use qmail_lookup_core::editing::{of_owner, renamed};
-use qmail_lookup_core::{Change, Numbering, Table, TableRow, Username};
+use qmail_lookup_core::{Change, CredentialRow, Numbering, Table, TableRow, Username};
 use std::sync::Arc;
+
+/// What is left to do, row by row: those that are copied already are only deleted.
+struct Left {
+    mailbox: Option<TableRow>,
+    aliases: Vec<TableRow>,
+    virtuals: Vec<TableRow>,
+    /// The copies that are there.
+    copies: Vec<TableRow>,
+}
 
 pub(super) async fn run(
     session: &Session,
@@ -20,65 +33,194 @@ pub(super) async fn run(
     if name == new {
         return Err(Failure::usage(format!("{name} is its name already")));
     }
-    let row = TableRow::Mailbox(the_mailbox(session, name).await?);
-    if mailbox(session, new).await?.is_some() {
-        return Err(Failure::refused(format!("there is a mailbox {new} already; nothing was changed")));
+    let is_one = is_one_transaction(session);
+    let (row, taken) = (mailbox(session, name).await?, mailbox(session, new).await?);
+    if let Some(row) = &row {
+        is_valid(session, row, new)?;
+    }
+    if taken.is_some() && is_one {
+        return Err(already(new));
     }
     if !edit.force {
         is_no_canary(session, name)?;
     }
-    let others = others(session, name).await?;
-    let forwards = others.forwards.iter().filter(|row| !name.matches(of_owner(row))).count();
-    let mut remarks = Vec::new();
-    if forwards > 0 {
-        remarks.push(format!("{forwards} row(s) of table alias forward to {name} or its extensions still"));
+    let (others, there) = (others(session, name).await?, others(session, new).await?);
+    let Others { aliases, virtuals, forwards } = others;
+    let left = Left { mailbox: row.map(TableRow::Mailbox), aliases, virtuals, copies: there.aliases };
+    match (&left.mailbox, taken.map(TableRow::Mailbox)) {
+        (None, Some(_)) if !is_one && left.is_only_copied(new) => {}
+        (None, _) => return Err(Failure::refused(format!("there is no mailbox {name}"))),
+        (Some(_), None) => {
+            let is_ours = |row: &TableRow| !is_one && left.aliases.iter().any(|old| is_copy(row, old, new));
+            let orphans = left.copies.iter().filter(|row| !is_ours(row)).count();
+            if orphans + there.virtuals.len() > 0 && !edit.force {
+                return Err(orphaned(new, orphans, there.virtuals.len()));
+            }
+        }
+        (Some(row), Some(copy)) if renamed(row, new) == copy => {}
+        (Some(_), Some(_)) => return Err(already(new)),
     }
-    let (aliases, virtuals) = (others.aliases.len(), others.virtuals.len());
-    let beside = [others.forwards.clone(), others.virtuals.clone()].concat();
-    let changes = match is_one_transaction(session) {
-        true => in_one(&row, others, new),
-        false => in_steps(session, &row, others, new).await?,
-    };
+    let count = forwards.iter().filter(|row| !name.matches(of_owner(row))).count();
+    let mut remarks = Vec::new();
+    if count > 0 {
+        remarks.push(format!("{count} row(s) of table alias forward to {name} or its extensions still"));
+    }
+    let done = format!(
+        "mailbox {name} is {new} now, with {} row(s) of table alias and {} of table virtual",
+        left.aliases.len(),
+        left.virtuals.len()
+    );
     let plan = Plan {
-        changes,
-        beside,
+        changes: left.changes(session, new).await?,
+        beside: [forwards, left.virtuals.clone()].concat(),
         renamed: Some((name.to_string(), new.to_string())),
-        done: format!(
-            "mailbox {name} is {new} now, with {aliases} row(s) of table alias and {virtuals} of table virtual"
-        ),
+        done,
         remarks,
         ..Plan::default()
     };
-    make(session, &plan, edit, output).await
+    if let Some(exit) = review(session, &plan, edit, output).await? {
+        return Ok(exit);
+    }
+    if is_one {
+        carry_out(session, &plan.changes).await?;
+    } else if let Err(failure) = in_steps(session, &left, new).await {
+        return Err(halfway(session, name, new, failure).await);
+    }
+    finish(session, &plan, output).await
+}
+
+fn already(new: &Username) -> Failure {
+    Failure::refused(format!("there is a mailbox {new} already; nothing was changed"))
+}
+
+fn orphaned(new: &Username, aliases: usize, virtuals: usize) -> Failure {
+    let what = format!("there is no mailbox {new}, but {aliases} row(s) of table alias and {virtuals} of table virtual");
+    Failure::refused(format!("{what} of that name, which would become its own; nothing was changed (--force takes them)"))
+}
+
+/// --force does not make a row that the rules never use.
+fn is_valid(session: &Session, row: &CredentialRow, new: &Username) -> Result<(), Failure> {
+    let before = row.mailbox.validate(&session.config.rules);
+    let TableRow::Mailbox(row) = renamed(&TableRow::Mailbox(row.clone()), new) else { return Ok(()) };
+    match row.mailbox.validate(&session.config.rules) {
+        Err(bad) if bad.column == "username" || before.is_ok() => Err(Failure::refused(format!(
+            "mailbox {new}: column {}: {}; nothing was changed ({})",
+            bad.column, bad.problem, bad.rule
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// True if all or nothing will be changed. A directory makes one change after the other.
 fn is_one_transaction(session: &Session) -> bool {
     let stores = &session.stores;
     let is_same = |other| Arc::ptr_eq(&stores.mailbox, other);
-    is_same(&stores.alias) && is_same(&stores.virtuals) && stores.mailbox.kind() != "ldap"
+    is_same(&stores.alias) && is_same(&stores.virtuals) && !is_directory(session, Table::Mailbox)
 }
 
-fn in_one(row: &TableRow, others: Others, new: &Username) -> Vec<Change> {
-    let rows = others.aliases.into_iter().chain(others.virtuals).chain([row.clone()]);
-    rows.map(|old| Change::Replace { new: renamed(&old, new), old }).collect()
+fn is_directory(session: &Session, table: Table) -> bool {
+    store(session, table).kind() == "ldap"
 }
 
-/// At each step both names, or the one that is asked for, get their mail as before.
-async fn in_steps(session: &Session, row: &TableRow, others: Others, new: &Username) -> Result<Vec<Change>, Failure> {
-    let numbering = editor(session, Table::Alias)?.numbering(by(session)).await?;
-    let copy = |row: &TableRow| match renamed(row, new) {
-        // Its number is taken as long as the old row is there.
-        TableRow::Alias(mut row) if numbering == Numbering::Unique => {
+/// True if `row` is `old` under its new name. Numbers are the table's.
+fn is_copy(row: &TableRow, old: &TableRow, new: &Username) -> bool {
+    without_number(row.clone()) == without_number(renamed(old, new))
+}
+
+fn without_number(row: TableRow) -> TableRow {
+    match row {
+        TableRow::Alias(mut row) => {
             row.seq = None;
             TableRow::Alias(row)
         }
         row => row,
+    }
+}
+
+fn replaced(old: &TableRow, new: &Username) -> Change {
+    Change::Replace { old: old.clone(), new: renamed(old, new) }
+}
+
+impl Left {
+    fn copy_of(&self, old: &TableRow, new: &Username) -> Option<&TableRow> {
+        self.copies.iter().find(|row| is_copy(row, old, new))
+    }
+
+    /// True if nothing is left but rows of table alias that have been copied.
+    fn is_only_copied(&self, new: &Username) -> bool {
+        let all = self.aliases.iter().all(|old| self.copy_of(old, new).is_some());
+        self.virtuals.is_empty() && !self.aliases.is_empty() && all
+    }
+
+    /// What it comes to, each row once.
+    async fn changes(&self, session: &Session, new: &Username) -> Result<Vec<Change>, Failure> {
+        let alias = |old: &TableRow| match self.copy_of(old, new) {
+            Some(_) => Change::Delete(old.clone()),
+            None => replaced(old, new),
+        };
+        let mut changes: Vec<Change> = self.aliases.iter().map(alias).collect();
+        changes.extend(self.virtuals.iter().map(|old| replaced(old, new)));
+        if let Some(old) = &self.mailbox {
+            let is_there = of_key(session, Table::Mailbox, new.as_bytes()).await?.contains(&renamed(old, new));
+            changes.push(if is_there { Change::Delete(old.clone()) } else { replaced(old, new) });
+        }
+        Ok(changes)
+    }
+}
+
+/// Copies, and lets the addresses lead to them; then puts the old rows, with whatever other columns they have, in the
+/// place of their copies.
+async fn in_steps(session: &Session, left: &Left, new: &Username) -> Result<(), Failure> {
+    let numbering = editor(session, Table::Alias)?.numbering(by(session)).await?;
+    let copy = |old: &TableRow| match numbering {
+        // Its number is taken as long as the old row is there.
+        Numbering::Unique => without_number(renamed(old, new)),
+        _ => renamed(old, new),
     };
-    let mut changes: Vec<Change> = others.aliases.iter().map(copy).map(Change::Insert).collect();
-    changes.push(Change::Insert(renamed(row, new)));
-    changes.extend(others.virtuals.into_iter().map(|old| Change::Replace { new: renamed(&old, new), old }));
-    changes.push(Change::Delete(row.clone()));
-    changes.extend(others.aliases.into_iter().map(Change::Delete));
-    Ok(changes)
+    let missing = left.aliases.iter().filter(|old| left.copy_of(old, new).is_none());
+    let mut changes: Vec<Change> = missing.map(|old| Change::Insert(copy(old))).collect();
+    let there = of_key(session, Table::Mailbox, new.as_bytes()).await?;
+    // Without addresses nobody asks for the new name yet.
+    if let Some(old) = left.mailbox.as_ref().filter(|_| there.is_empty() && !left.virtuals.is_empty()) {
+        changes.push(Change::Insert(renamed(old, new)));
+    }
+    changes.extend(left.virtuals.iter().map(|old| replaced(old, new)));
+    carry_out(session, &changes).await?;
+
+    let mut changes = Vec::new();
+    if let Some(old) = &left.mailbox {
+        let there = of_key(session, Table::Mailbox, new.as_bytes()).await?;
+        changes.extend(there.into_iter().filter(|row| *row == renamed(old, new)).map(Change::Delete));
+        changes.push(replaced(old, new));
+    }
+    let mut copies = of_key(session, Table::Alias, new.as_bytes()).await?;
+    for old in &left.aliases {
+        // A directory makes one change after the other: without its copy there would be none for a moment.
+        if is_directory(session, Table::Alias) {
+            changes.push(Change::Delete(old.clone()));
+            continue;
+        }
+        if let Some(at) = copies.iter().position(|row| is_copy(row, old, new)) {
+            changes.push(Change::Delete(copies.remove(at)));
+        }
+        changes.push(replaced(old, new));
+    }
+    carry_out(session, &changes).await.map_err(|failure| failure.after("copies were made; the last step failed"))
+}
+
+/// The trouble, with words on what there is now.
+async fn halfway(session: &Session, name: &Username, new: &Username, failure: Failure) -> Failure {
+    let is_there = |found: Result<Option<CredentialRow>, Failure>| found.map(|row| row.is_some());
+    let again = format!("`user rename {name} {new}` goes on from there");
+    let (old, copy) = (mailbox(session, name).await, mailbox(session, new).await);
+    match (is_there(old), is_there(copy)) {
+        (Ok(true), Ok(true)) => {
+            failure.after(&format!("mailboxes {name} and {new} are both there now, with one password; {again}"))
+        }
+        (Ok(false), Ok(true)) => failure.after(&format!("mailbox {name} is {new} now, but rows of it are left; {again}")),
+        (Ok(true), Ok(false)) => failure.after(&format!("mailbox {name} has its old name still; {again}")),
+        _ => failure.after(&format!(
+            "whether mailboxes {name} and {new} are both there now, with one password, is not known; {again}"
+        )),
+    }
 }

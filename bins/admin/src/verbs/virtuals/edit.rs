@@ -33,11 +33,16 @@ async fn of_address(session: &Session, address: &[u8]) -> Result<((Vec<u8>, Vec<
     let (user, host) = virtual_cells(address, session.config.rules.virtual_patterns).ok_or_else(|| {
         Failure::usage(format!("'{}' is no address; write USER@HOST, or @HOST for the catch-all", text(address)))
     })?;
-    let is_its = |row: &VirtualRow| fold(row.virtual_username.as_deref().unwrap_or_default()) == user;
-    let rows = of_key(session, Table::Virtual, &host).await?;
-    let rows = rows.into_iter().filter_map(|row| if let TableRow::Virtual(row) = row { Some(row) } else { None });
-    let rows = rows.filter(is_its).collect();
+    let rows = of_user(session, &user, &host).await?;
     Ok(((user, host), rows))
+}
+
+/// The rows of a virtual host whose user part is this one.
+async fn of_user(session: &Session, user: &[u8], host: &[u8]) -> Result<Vec<VirtualRow>, Failure> {
+    let is_its = |row: &VirtualRow| fold(row.virtual_username.as_deref().unwrap_or_default()) == user;
+    let rows = of_key(session, Table::Virtual, host).await?;
+    let rows = rows.into_iter().filter_map(|row| if let TableRow::Virtual(row) = row { Some(row) } else { None });
+    Ok(rows.filter(is_its).collect())
 }
 
 async fn add(
@@ -80,9 +85,14 @@ async fn del(
     edit: &cli::Edit,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let owner = owner.map(username).transpose()?;
     let (_, mut rows) = of_address(session, address).await?;
-    rows.retain(|row| owner.as_ref().is_none_or(|owner| owner.matches(row.username.as_deref())));
+    if rows.is_empty() && address.starts_with(b"@") {
+        // With patterns a blank row is no catch-all, but it may be there.
+        rows = of_user(session, b"", &fold(address.get(1..).unwrap_or_default())).await?;
+    }
+    // Also one that can be no name.
+    let is_its = |row: &VirtualRow, owner: &[u8]| fold(row.username.as_deref().unwrap_or_default()) == fold(owner);
+    rows.retain(|row| owner.is_none_or(|owner| is_its(row, owner)));
     if rows.is_empty() {
         return Err(Failure::refused(format!("there is no such row for {}; nothing was changed", text(address))));
     }

@@ -5,8 +5,8 @@ use std::io::{self, BufRead, ErrorKind};
 /// Longest value that is kept. Unit: bytes.
 pub(super) const VALUE_MAX: usize = 1 << 20;
 
-/// Bytes of a comment that are looked at.
-const COMMENT_MAX: usize = 80;
+/// Bytes of a comment that are looked at: names of a host and of a database stand in one.
+const COMMENT_MAX: usize = 1024;
 
 /// Versions from here on stand for "never run this".
 const NEVER: u32 = 999_999;
@@ -46,11 +46,42 @@ pub(super) struct Lexer<R> {
     pub(super) has_header: bool,
     /// The last thing was the comment that ends such a dump.
     pub(super) has_trailer: bool,
+    /// Such a dump has begun, and has not ended.
+    is_within: bool,
+    /// Statements stand outside of such a dump, and another dump follows them.
+    pub(super) has_strays: bool,
+    /// Something stands behind the last end, or behind the beginning of the file.
+    has_more: bool,
+    /// The database that the header names.
+    database: Option<Vec<u8>>,
 }
 
 impl<R: BufRead> Lexer<R> {
     pub(super) fn new(source: R) -> Self {
-        Self { source, line: 1, in_code: false, has_header: false, has_trailer: false }
+        Self {
+            source,
+            line: 1,
+            in_code: false,
+            has_header: false,
+            has_trailer: false,
+            is_within: false,
+            has_strays: false,
+            has_more: false,
+            database: None,
+        }
+    }
+
+    /// The first bytes, three at most, which stay where they are.
+    pub(super) fn first(&mut self) -> io::Result<[u8; 3]> {
+        self.peek()?;
+        let mut first = [0; 3];
+        first.iter_mut().zip(self.source.fill_buf()?).for_each(|(to, from)| *to = *from);
+        Ok(first)
+    }
+
+    /// Passes over the mark that some editors put before text in UTF-8.
+    pub(super) fn skip_mark(&mut self) {
+        self.source.consume(3);
     }
 
     /// The next byte, which stays where it is.
@@ -93,6 +124,7 @@ impl<R: BufRead> Lexer<R> {
                 b'*' if self.in_code && self.bump_if(b'/')? => self.in_code = false,
                 _ => {
                     self.has_trailer = false;
+                    self.has_more = true;
                     return self.token(byte);
                 }
             }
@@ -167,8 +199,34 @@ impl<R: BufRead> Lexer<R> {
 
     fn comment_line(&mut self, mark: &[u8]) -> io::Result<()> {
         let text = [mark, &self.rest_of_line()?].concat();
-        self.has_header |= text.starts_with(b"-- MySQL dump") || text.starts_with(b"-- MariaDB dump");
-        self.has_trailer |= text.starts_with(b"-- Dump completed");
+        if text.starts_with(b"-- Dump completed") {
+            self.has_trailer = true;
+            (self.is_within, self.has_more) = (false, false);
+        }
+        self.header(&text)
+    }
+
+    /// Looks at a line for the beginning of a dump.
+    fn header(&mut self, line: &[u8]) -> io::Result<()> {
+        let wrong = |what: &str| Err(io::Error::new(ErrorKind::InvalidData, what));
+        if line.starts_with(b"-- MySQL dump") || line.starts_with(b"-- MariaDB dump") {
+            if self.is_within {
+                // The end of the line was read already.
+                self.line = self.line.saturating_sub(1);
+                return wrong("another dump begins here, and the one before it is cut off; dump again");
+            }
+            self.has_strays |= self.has_more;
+            (self.has_header, self.is_within) = (true, true);
+        }
+        if let (true, Some(host)) = (self.is_within, line.strip_prefix(b"-- Host: ")) {
+            const MARK: &[u8] = b"    Database: ";
+            let at = host.windows(MARK.len()).position(|part| part == MARK);
+            let name = at.and_then(|at| host.get(at + MARK.len()..)).unwrap_or_default().trim_ascii();
+            if self.database.as_ref().is_some_and(|other| other != name) {
+                return wrong("a dump of another database begins here; import them one at a time");
+            }
+            self.database = Some(name.to_vec());
+        }
         Ok(())
     }
 
@@ -208,6 +266,7 @@ impl<R: BufRead> Lexer<R> {
                     return Ok(false);
                 }
                 let text = self.rest_of_line()?;
+                self.header(&text)?;
                 let (word, rest) = text.split_at_checked(b"DELIMITER".len()).unwrap_or_default();
                 if word.eq_ignore_ascii_case(b"DELIMITER") {
                     line = rest.to_vec();

@@ -12,14 +12,27 @@ use std::rc::Rc;
 pub(super) struct Known {
     columns: Vec<Column>,
     /// The character set of its text, in lower case; empty if it is not said.
-    pub(super) charset: String,
+    charset: String,
 }
+
+impl Known {
+    /// The character set that the column is stored in: `binary` if it holds no text, empty if it is not said.
+    pub(super) fn charset(&self, column: &str) -> &str {
+        let own = self.columns.iter().find(|own| own.name == column);
+        own.and_then(|own| own.charset.as_deref()).unwrap_or(&self.charset)
+    }
+}
+
+/// Types of columns that have a character set.
+const TEXT: [&str; 9] = ["CHARACTER", "CHAR", "VARCHAR", "TINYTEXT", "TEXT", "MEDIUMTEXT", "LONGTEXT", "ENUM", "SET"];
 
 #[derive(Debug, Default)]
 struct Column {
     name: String,
     default: Cell,
     is_computed: bool,
+    /// `None` if it has the table's.
+    charset: Option<String>,
 }
 
 /// What an item of CREATE TABLE begins with if it is no column.
@@ -57,6 +70,11 @@ impl<R: BufRead> Dump<R> {
                 }
             }
             word if word.is("CREATE") => self.create()?,
+            word if word.is("COPY") || word.is("LOAD") => {
+                let what = "rows that are no INSERT statements (COPY, LOAD DATA) cannot be read; dump with mysqldump or \
+                            mariadb-dump, and without --tab";
+                return Err(self.wrong("", what));
+            }
             word if word.is("INSERT") || word.is("REPLACE") => self.insert()?,
             word if word.is("USE") => {
                 let token = self.inside()?;
@@ -113,6 +131,10 @@ impl<R: BufRead> Dump<R> {
             token = self.inside()?;
         }
         let (place, mut token) = self.place(token)?;
+        if self.known.contains_key(&place) && self.seen.get(&place) == Some(&true) {
+            let what = "it is made twice: the file is of two dumps, or two tables differ by capitals only";
+            return Err(self.wrong(&place.1, what));
+        }
         let mut known = Known::default();
         if token == Token::Symbol(b'(') {
             while self.item(&mut known)? {}
@@ -142,8 +164,17 @@ impl<R: BufRead> Dump<R> {
         };
         let mut column = Column { name: self.name(first)?, ..Column::default() };
         let (mut depth, mut is_default) = (0_u32, false);
+        let (mut is_type, mut last) = (true, Token::End);
         let is_last = loop {
             let token = self.inside()?;
+            if std::mem::take(&mut is_type) && !TEXT.iter().any(|text| token.is(text)) {
+                column.charset = Some("binary".to_owned());
+            }
+            if let (true, 0, Token::Word(name)) = (last.is("SET") || last.is("COLLATE"), depth, &token) {
+                // `CHARACTER SET latin1`; or only a collation of it, `latin1_bin`.
+                let name = lower(name);
+                column.charset = Some(name.split('_').next().unwrap_or_default().to_owned());
+            }
             match &token {
                 Token::Symbol(b'(') => depth += 1,
                 Token::Symbol(b')') if depth == 0 => break true,
@@ -156,6 +187,7 @@ impl<R: BufRead> Dump<R> {
                 _ => {}
             }
             is_default = depth == 0 && token.is("DEFAULT");
+            last = token;
         };
         if is_column {
             known.columns.push(column);
@@ -176,8 +208,11 @@ impl<R: BufRead> Dump<R> {
         };
         let default = |name: &String| known?.columns.iter().find(|column| column.name == *name)?.default.clone();
         let defaults = columns.iter().map(default).collect();
+        let all = known.map(|known| known.columns.as_slice()).unwrap_or_default();
+        let unlisted = all.iter().filter(|column| !columns.contains(&column.name));
+        let unlisted = unlisted.map(|column| (column.name.clone(), column.default.clone())).collect();
         let mut table =
-            Table { database: place.0.clone(), name: place.1.clone(), columns, defaults, ..Table::default() };
+            Table { database: place.0.clone(), name: place.1.clone(), columns, defaults, unlisted, ..Table::default() };
         let carried = (self.carries)(&table);
         table.is_wanted = carried.is_some();
         // What the server computes is in other columns too.
@@ -193,6 +228,9 @@ impl<R: BufRead> Dump<R> {
             return Err(self.wrong(&format!("{}.{}", table.database, table.name), &what));
         }
         *self.seen.entry(place).or_default() |= table.is_wanted;
+        if table.is_wanted {
+            self.rows.entry(table.name.clone()).or_default();
+        }
         Ok(table)
     }
 
@@ -229,18 +267,22 @@ impl<R: BufRead> Dump<R> {
 
     /// The row whose `(` was read, and the `(` of the next if there is one.
     pub(super) fn row(&mut self, table: &Table) -> Result<Vec<Cell>, Failure> {
-        let mut cells = Vec::with_capacity(table.columns.len());
+        let mut cells = Vec::new();
+        let mut count = 0_usize;
         loop {
             let (cell, next) = self.value(table)?;
-            cells.push(cell);
+            count += 1;
+            if table.is_wanted {
+                cells.push(cell);
+            }
             match next {
                 Token::Symbol(b',') => {}
                 Token::Symbol(b')') => break,
                 _ => return Err(self.wrong(&table.name, "a comma or ) expected behind a value")),
             }
         }
-        if cells.len() != table.columns.len() {
-            let what = format!("{} values in a row, and {} columns", cells.len(), table.columns.len());
+        if count != table.columns.len() {
+            let what = format!("{count} values in a row, and {} columns", table.columns.len());
             return Err(self.wrong(&table.name, &what));
         }
         match self.inside()? {

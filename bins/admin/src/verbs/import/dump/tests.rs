@@ -150,16 +150,74 @@ fn other_tables_other_databases_and_columns_without_names() {
 
 #[test]
 fn bytes_beyond_ascii_are_told_where_the_dump_was_converted() {
-    let of = |dump: &str, table: &str, value: &str| {
+    let column = |dump: &str, table: &str, kind: &str, value: &str| {
         let text = format!(
-            "SET NAMES {dump}; CREATE TABLE t (a int, b int) DEFAULT CHARSET={table}; INSERT INTO t VALUES ('{value}',1);\
+            "{dump}; CREATE TABLE t (a {kind}, b int) DEFAULT CHARSET={table}; INSERT INTO t VALUES ('{value}',1);\
              \n-- Dump completed"
         );
         read(text.as_bytes()).unwrap().1.len()
     };
+    let of = |dump: &str, table: &str, value: &str| column(&format!("SET NAMES {dump}"), table, "varchar(9)", value);
     assert_eq!(of("utf8mb4", "latin1", "\u{e4}"), 1);
     assert_eq!(of("utf8mb4", "latin1", "a"), 0);
     assert_eq!(of("utf8mb4", "utf8mb3", "\u{e4}"), 0);
     assert_eq!((of("latin1", "latin1", "\u{e4}"), of("binary", "latin1", "\u{e4}")), (0, 0));
     assert_eq!(of("latin1", "utf8", "\u{e4}"), 1);
+    // A question mark may be what the dump's character set does not have.
+    let marks = [("utf8mb3", "utf8mb4", 1), ("utf8mb4", "utf8mb4", 0), ("utf8mb4", "latin1", 0), ("latin1", "utf8", 1)];
+    for (dump, table, want) in marks {
+        assert_eq!(of(dump, table, "/h/?"), want, "{dump} {table}");
+    }
+    assert_eq!(of("utf8mb3", "utf8mb4", "\u{e4}"), 0);
+    // The column's own comes first.
+    for (kind, want) in [
+        ("varchar(9) CHARACTER SET latin1 NOT NULL", 1),
+        ("enum('x','SET') COLLATE latin1_bin", 1),
+        ("varbinary(9)", 0),
+        ("text DEFAULT NULL", 0),
+    ] {
+        assert_eq!(column("SET NAMES utf8mb4", "utf8mb4", kind, "\u{e4}"), want, "{kind}");
+    }
+    assert_eq!((column("SET x=1", "latin1", "text", "\u{e4}"), column("SET x=1", "latin1", "text", "?")), (1, 0));
+}
+
+#[test]
+fn several_dumps_in_one_file() {
+    let dump = |database: &str, statements: &str, end: &str| {
+        format!("-- MySQL dump 10.13\n--\n-- Host: localhost    Database: {database}\n{statements}\n{end}\n")
+    };
+    let (make, insert) = ("CREATE TABLE t (a int, b int);", "INSERT INTO t VALUES (1,2);");
+    let end = "-- Dump completed on x";
+    let read = |parts: &[String]| read(parts.concat().as_bytes());
+    let (rows, losses) = read(&[dump("one", make, end), dump("one", insert, end)]).unwrap();
+    assert_eq!((rows.len(), losses.len()), (1, 0));
+    let error = read(&[dump("one", make, ""), dump("one", insert, end)]).unwrap_err();
+    assert!(error.starts_with("FILE:6: ") && error.contains("cut off"), "{error}");
+    let error = read(&[dump("one", "DELIMITER ;;\nx;;", ""), dump("one", insert, end)]).unwrap_err();
+    assert!(error.contains("cut off"), "{error}");
+    let error = read(&[dump("one", make, end), dump("two", insert, end)]).unwrap_err();
+    assert!(error.contains("another database"), "{error}");
+    for again in ["CREATE TABLE t (a int, b int);", "CREATE TABLE `T` (a int, b int);"] {
+        let error = read(&[dump("one", make, end), dump("one", again, end)]).unwrap_err();
+        assert!(error.contains("table t: it is made twice"), "{error}");
+    }
+    let (_, losses) = read(&[make.to_owned(), dump("one", insert, end)]).unwrap();
+    assert!(losses.iter().any(|(_, why)| why.contains("no comments")), "{losses:?}");
+}
+
+#[test]
+fn what_is_no_text_of_mysqldump_is_refused() {
+    for copy in ["COPY t (a, b) FROM stdin;\n1\t2\n\\.\n", "LOAD DATA INFILE 'x' INTO TABLE t;"] {
+        let error = read(format!("CREATE TABLE t (a int, b int);\n{copy}").as_bytes()).unwrap_err();
+        assert!(error.starts_with("FILE:2: ") && error.contains("INSERT"), "{error}");
+    }
+    assert!(read(b"BZh91AY").unwrap_err().contains("compressed"));
+    assert!(read(b"\xFF\xFEC\0R\0").unwrap_err().contains("UTF-16"));
+    assert_eq!(read(b"\xEF\xBB\xBFCREATE TABLE t (a int, b int); INSERT INTO t VALUES (1,2);").unwrap().0.len(), 1);
+}
+
+#[test]
+fn a_column_that_a_statement_does_not_name_has_its_default() {
+    let (rows, _) = read(b"CREATE TABLE t (a int, b int DEFAULT '7'); INSERT INTO t (a) VALUES (1);").unwrap();
+    assert_eq!(rows, [vec![some(b"1"), some(b"7")]]);
 }

@@ -14,19 +14,54 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::vec::IntoIter;
 
 /// Longest file that is read. Unit: bytes. Source: ours; no list of instructions comes near it.
 const SIZE_MAX: u64 = 1 << 20;
 
-/// All files whose names begin with `.qmail`, by name.
+/// Most files of a home, and most that they may hold together. Unit: files, bytes. Source: ours; whoever has a home could
+/// fill this program's memory else.
+const FILES_MAX: usize = 20_000;
+const BYTES_MAX: usize = 4 << 20;
+
+/// The files of a home whose names begin with `.qmail`, by name; each is read when it is asked for. An error ends them:
+/// there is too much of them.
+pub(super) struct Files<'a> {
+    home: Dir,
+    names: IntoIter<CString>,
+    user: &'a User,
+    /// What they may hold still. Unit: bytes.
+    left: usize,
+}
+
+impl Iterator for Files<'_> {
+    type Item = Result<dotqmail::File, String>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let name = self.names.next()?;
+        let content = read(&self.home, &name, self.user);
+        let length = content.as_ref().map_or(0, |(content, _)| content.len());
+        let Some(left) = self.left.checked_sub(length) else {
+            return Some(Err(format!("its dot-qmail files hold more than {} MiB", BYTES_MAX >> 20)));
+        };
+        self.left = left;
+        Some(Ok(dotqmail::File { content, name: name.into_bytes() }))
+    }
+}
+
+/// The files of this user. The alias user's home may be root's.
 ///
 /// # Errors
-/// If the home cannot be read, or its owner is editing them.
-pub(super) fn files(user: &User) -> Result<Vec<dotqmail::File>, String> {
+/// If the home cannot be read, is not his, holds too many files, or its owner is editing them.
+pub(super) fn files(user: &User, is_alias: bool) -> Result<Files<'_>, String> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
     let failed = |error: Errno| format!("the home cannot be read: {}", error.desc());
     let mut home = Dir::open(Path::new(OsStr::from_bytes(&user.home)), flags, Mode::empty()).map_err(failed)?;
     let is = fstat(home.as_fd()).map_err(failed)?;
+    // Since it was examined, another may have been put there.
+    if is.st_uid != user.uid && !(is_alias && is.st_uid == 0) {
+        return Err(format!("the home belongs to uid {}", is.st_uid));
+    }
     if is.st_mode & 0o1000 != 0 {
         return Err("the home is sticky: they are being edited, and their mail waits; import again later".to_owned());
     }
@@ -36,12 +71,12 @@ pub(super) fn files(user: &User) -> Result<Vec<dotqmail::File>, String> {
         if name.as_bytes().starts_with(b".qmail") {
             names.push(name);
         }
+        if names.len() > FILES_MAX {
+            return Err(format!("it has more than {FILES_MAX} dot-qmail files"));
+        }
     }
     names.sort();
-    Ok(names
-        .into_iter()
-        .map(|name| dotqmail::File { content: read(&home, &name, user), name: name.into_bytes() })
-        .collect())
+    Ok(Files { home, names: names.into_iter(), user, left: BYTES_MAX })
 }
 
 fn read(home: &Dir, name: &CString, user: &User) -> Result<(Vec<u8>, u32), String> {
@@ -65,10 +100,14 @@ fn read(home: &Dir, name: &CString, user: &User) -> Result<(Vec<u8>, u32), Strin
     if is.mode() & readable == 0 {
         return Err("its user may not read it, so that qmail-local delivers nothing".to_owned());
     }
+    let too_large = || "it is larger than 1 MiB".to_owned();
+    if is.len() > SIZE_MAX {
+        return Err(too_large());
+    }
     let mut content = Vec::new();
     file.take(SIZE_MAX + 1).read_to_end(&mut content).map_err(failed)?;
     if content.len() as u64 > SIZE_MAX {
-        return Err("it is larger than 1 MiB".to_owned());
+        return Err(too_large());
     }
     Ok((content, is.mode() & 0o777))
 }
