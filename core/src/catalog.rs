@@ -201,8 +201,8 @@ pub trait Catalog: Send + Sync {
     /// If the store could not be asked.
     async fn scan(&self, table: Table, after: Option<&Mark>, by: Deadline) -> Result<Box<dyn Scan>, LookupError>;
 
-    /// How many rows of table mailbox have no password, by the store's own count: a scan that shows more of them was not
-    /// shown all passwords. `None` if a store shows a row whole or not at all.
+    /// How many rows of table mailbox have no password, by the store's own count: a scan that shows more of them (blank,
+    /// of type `Password`) was not shown all passwords. `None` if a store shows a row whole or not at all.
     ///
     /// # Errors
     /// If the store could not be asked.

@@ -6,8 +6,22 @@ use qmail_lookup_tests::check::ensure;
 use std::process::{Command, Stdio};
 
 pub(super) const VERBS: &[&str] = &[
-    "demo", "init", "getpw", "mailbox", "alias", "virtual", "rcpthost", "auth", "explain", "check", "user", "compare",
-    "migrate", "export", "import", "completion",
+    "demo",
+    "init",
+    "getpw",
+    "mailbox",
+    "alias",
+    "virtual",
+    "rcpthost",
+    "auth",
+    "explain",
+    "check",
+    "user",
+    "compare",
+    "migrate",
+    "export",
+    "import",
+    "completion",
 ];
 
 pub(super) fn trials() -> Vec<Trial> {

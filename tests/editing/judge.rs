@@ -40,7 +40,8 @@ fn first(g: &Ground) -> Outcome {
     let has_canary = g.site.mariadb.is_some() || g.site.slapd.is_some();
     let missing = if has_canary { "the canary mailbox iain is missing" } else { "table mailbox is empty" };
     let refused = g.run(&["virtual", "add", "x@new.test", "carol"])?.exits(1)?;
-    refused.says("dangling")?.complains(&["no mail is delivered", missing])?;
+    let refused = refused.says("dangling")?;
+    ensure(refused.err.contains("no mail is delivered") && refused.err.contains(missing), refused.err)?;
     g.run(&["rcpthost", "add", "new.test"])?.exits(1)?.says("V7")?;
     g.run(&["alias", "add", "uucp", "postmaster", "friend@example.org"])?.exits(0)?.says(missing)?;
     add(g, "carol", &["--dry-run"])?.exits(0)?;
@@ -63,8 +64,8 @@ fn leading(g: &Ground) -> Outcome {
     // A forward to the address, and one to an address of the owner.
     g.run(&["alias", "add", "bob", "fw", "sales@bar.com"])?.exits(0)?;
     refused(&["virtual", "del", "sales@bar.com"], &["dangling", "bob-fw"])?;
-    g.run(&["alias", "add", "iain", "fw", "post@bob.test"])?.exits(0)?;
-    g.run(&["virtual", "add", "post@bob.test", "bob"])?.exits(0)?;
+    g.run(&["virtual", "add", "post@bar.com", "bob"])?.exits(0)?;
+    g.run(&["alias", "add", "iain", "fw", "post@bar.com"])?.exits(0)?;
     refused(&["user", "del", "bob", "--with-rows"], &["dangling", "iain-fw"])?;
     // A set of the alias user that a virtual row leads to.
     g.run(&["alias", "add", "uucp", "news", "friend@example.org"])?.exits(0)?;
@@ -124,11 +125,12 @@ fn home(g: &Ground) -> Outcome {
     let home = g.site.path("homes/carol");
     let path = home.display().to_string();
     let add = ["user", "add", "carol", "--uid", "20002", "--gid", "20002", "--home", &path, "--no-password"];
-    g.run(&add)?.exits(1)?.says("does not exist")?.complains(&["--create-home"])?;
+    let missing = g.run(&add)?.exits(1)?.says("does not exist")?;
+    ensure(missing.err.contains("are made by --create-home"), missing.err)?;
     fs::create_dir(&home)?;
     chown(&home, Some(20002), Some(20002))?;
     fs::set_permissions(&home, fs::Permissions::from_mode(0o1700))?;
-    g.run(&[&add[..], &["--create-home"]].concat())?.exits(1)?.says("G3")?.complains(&["Maildir", "stays"])?;
+    g.run(&[&add[..], &["--create-home"]].concat())?.exits(1)?.says("G3")?;
     g.run(&["user", "show", "carol"])?.exits(1)?;
     fs::set_permissions(&home, fs::Permissions::from_mode(0o700))?;
     g.run(&[&add[..], &["--create-home", "--maildir"]].concat())?.exits(0).map(drop)

@@ -11,5 +11,8 @@ use libtest_mimic::Trial;
 
 /// All trials.
 pub(crate) fn trials() -> Vec<Trial> {
-    [user::trials(), rows::trials(), judge::trials(), homes::trials(), passwords::trials()].into_iter().flatten().collect()
+    [user::trials(), rows::trials(), judge::trials(), homes::trials(), passwords::trials()]
+        .into_iter()
+        .flatten()
+        .collect()
 }

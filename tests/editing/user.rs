@@ -71,8 +71,11 @@ fn refused(g: &Ground) -> Outcome {
     add("carol", "20001", "20001", &home, &[])?.exits(1)?.says("owned by 20002:20002")?;
     g.run(&["user", "show", "carol"])?.exits(1)?;
     g.run(&["user", "show", "=carol"])?.exits(1)?;
-    let value = add("carol", "20002", "20002", &home, &["--json", "--dry-run"])?.exits(0)?.json()?;
-    equal("what is meant is told, too", &value["meant"][0]["rule"], "P2")?;
+    if g.site.slapd.is_none() {
+        // A directory does not show whether there is a password.
+        let value = add("carol", "20002", "20002", &home, &["--json", "--dry-run"])?.exits(0)?.json()?;
+        equal("what is meant is told, too", &value["meant"][0]["rule"], "P2")?;
+    }
     add("carol", "20002", "20002", &nowhere, &["--force"])?.exits(0)?;
     // Nobody logs in without a password, whatever he offers.
     for offered in ["\n", "x\n"] {
@@ -136,9 +139,8 @@ fn deleted(g: &Ground) -> Outcome {
 
 fn seen(g: &Ground) -> Outcome {
     let daemon = g.site.start()?;
-    let asked = || -> Result<String, Failed> {
-        Ok(String::from_utf8_lossy(&daemon.lookup("getpw", b"bob-x")?).into_owned())
-    };
+    let asked =
+        || -> Result<String, Failed> { Ok(String::from_utf8_lossy(&daemon.lookup("getpw", b"bob-x")?).into_owned()) };
     let before = asked()?;
     ensure(before.contains("/homes/bob"), format!("{before:?}"))?;
     g.run(&["user", "rename", "bob", "john"])?.exits(0)?;

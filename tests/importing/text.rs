@@ -98,7 +98,7 @@ fn round_trip(ground: &Ground) -> Outcome {
     let said = run(&["--store", &ground.url("b"), "import", &ground.text("text")])?.exits(0)?;
     ensure(said.out.contains("14 inserted") && said.err.is_empty(), format!("{said:?}"))?;
     equal("b", ground.export("b")?, first)?;
-    run_with(&["--store", &ground.url("c"), "import", "-"], &first, &[])?.exits(0)?;
+    run_with(&["--store", &ground.url("c"), "import", "-"], first, &[])?.exits(0)?;
     equal("c", ground.export("c")?, first)?;
     // The order of lines is of no account.
     let mut lines: Vec<_> = first.lines().collect();

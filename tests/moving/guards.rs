@@ -2,6 +2,7 @@
 //! its own, or end in a state that no further run can leave.
 
 use super::places::{World, few, mailbox, row, trial};
+use crate::cli::Run;
 use libtest_mimic::{Failed, Trial};
 use qmail_lookup_core::{Table, TableRow};
 use qmail_lookup_tests::check::{Outcome, ensure, equal};
@@ -23,8 +24,12 @@ pub(super) fn trials() -> Vec<Trial> {
     ]
 }
 
-const SHA: &str =
-    "$6$saltsalt$TVLlQcbpFVof5W3Yz4DTP6gRstiNuHwwTt6GLc1E5n0U0aDehy0S5knV8wiOQSpT0Y77vwPZN.Pq.H91p5hVO1";
+const SHA: &str = "$6$saltsalt$TVLlQcbpFVof5W3Yz4DTP6gRstiNuHwwTt6GLc1E5n0U0aDehy0S5knV8wiOQSpT0Y77vwPZN.Pq.H91p5hVO1";
+
+/// On standard error, on whatever line.
+fn warns(run: &Run, words: &[&str]) -> Outcome {
+    ensure(words.iter().all(|words| run.err.contains(words)), format!("{words:?} expected: {run:?}"))
+}
 
 fn file(world: &World, name: &str) -> Result<Connection, Failed> {
     Ok(Connection::open(world.path(name))?)
@@ -56,7 +61,9 @@ fn logins() -> Outcome {
         }
     }
     // Suspended as little.
-    world.server()?.sql("ALTER TABLE q.mailbox MODIFY suspended enum('N','Y') NOT NULL DEFAULT 'Y'; DELETE FROM q.mailbox")?;
+    world
+        .server()?
+        .sql("ALTER TABLE q.mailbox MODIFY suspended enum('N','Y') NOT NULL DEFAULT 'Y'; DELETE FROM q.mailbox")?;
     world.migrate(&from, &targets[0], &["--skip", &skipped, "--no-compare"])?.exits(1)?.says("bob: ")?;
     equal("not suspended", world.export(&targets[0])?.matches("\tCrypt-Password\tN").count(), 2)
 }
@@ -81,7 +88,7 @@ fn emptied() -> Outcome {
     for (n, (rows, why)) in sources.iter().enumerate() {
         let from = world.sqlite_with(&format!("source{n}.db"), sqlite::Tables::Seq, rows)?;
         for more in [&["--replace"][..], &["--replace", "--dry-run"]] {
-            world.migrate(&from, &to, more)?.exits(1)?.complains(&[why, "--yes", "Nothing was written"])?;
+            warns(&world.migrate(&from, &to, more)?.exits(1)?, &[why, "--yes", "Nothing was written"])?;
         }
         ensure(std::fs::read(world.path("target.db"))? == before, format!("{why}: written"))?;
     }
@@ -104,7 +111,9 @@ fn swapped() -> Outcome {
     let world = World::new(&["mariadb"])?;
     let uids = |swap: bool| {
         let of = |n: usize| if swap && matches!(n, 0 | 2399) { 2399 - n } else { n };
-        (0..2400).map(|n| with_uid(&format!("user{n:06}"), 1000 + of(n) + usize::from(swap && n == 1200) * 5000)).collect::<Vec<_>>()
+        (0..2400)
+            .map(|n| with_uid(&format!("user{n:06}"), 1000 + of(n) + usize::from(swap && n == 1200) * 5000))
+            .collect::<Vec<_>>()
     };
     let from = world.sqlite_with("source.db", sqlite::Tables::Documented, &uids(true))?;
     let mysql = world.mysql_with("q", mysql::Tables::Documented, &uids(false))?;
@@ -126,15 +135,25 @@ fn swapped() -> Outcome {
 
 fn columns() -> Outcome {
     let world = World::new(&[])?;
-    let from = world.sqlite_with("source.db", sqlite::Tables::Documented, &[with_uid("ann", 2), with_uid("bob", 1), with_uid("carol", 3)])?;
-    let to = world.sqlite_with("target.db", sqlite::Tables::Documented, &[with_uid("ann", 1), with_uid("bob", 2), with_uid("carol", 4)])?;
-    file(&world, "target.db")?.execute_batch("ALTER TABLE mailbox ADD COLUMN quota INTEGER; UPDATE mailbox SET quota = 7")?;
+    let from = world.sqlite_with(
+        "source.db",
+        sqlite::Tables::Documented,
+        &[with_uid("ann", 2), with_uid("bob", 1), with_uid("carol", 3)],
+    )?;
+    let to = world.sqlite_with(
+        "target.db",
+        sqlite::Tables::Documented,
+        &[with_uid("ann", 1), with_uid("bob", 2), with_uid("carol", 4)],
+    )?;
+    file(&world, "target.db")?
+        .execute_batch("ALTER TABLE mailbox ADD COLUMN quota INTEGER; UPDATE mailbox SET quota = 7")?;
     let quotas = || -> Result<i64, Failed> {
-        Ok(file(&world, "target.db")?.query_row("SELECT count(*) FROM mailbox WHERE quota = 7", [], |row| row.get(0))?)
+        Ok(file(&world, "target.db")?
+            .query_row("SELECT count(*) FROM mailbox WHERE quota = 7", [], |row| row.get(0))?)
     };
     file(&world, "target.db")?.execute_batch("CREATE UNIQUE INDEX own ON mailbox (uid)")?;
     let run = world.migrate(&from, &to, &["--replace", "--no-compare"])?.exits(1)?;
-    run.complains(&["further columns (quota)", "--yes"])?;
+    warns(&run, &["further columns (quota)", "--yes"])?;
     equal("kept", quotas()?, 3)?;
     file(&world, "target.db")?.execute_batch("DROP INDEX own")?;
     world.migrate(&from, &to, &["--replace", "--no-compare"])?.exits(0)?;
@@ -171,7 +190,7 @@ fn unrehearsed() -> Outcome {
     let said = run.json()?;
     equal("not rehearsed", said["not_rehearsed"].to_string(), "[\"mailbox\",\"virtual\"]".to_owned())?;
     equal("listed", said["not_expressible"][0]["key"].as_str(), Some(&*long))?;
-    equal("rows", world.export(&to)?.matches('\n').count(), 5)?;
+    ensure(world.export(&to)?.ends_with("# end 0 rows\n"), "rows were written")?;
     let run = world.migrate(&from, &to, &[])?.exits(0)?;
     ensure(run.err.contains("table virtual is a view, has partitions"), format!("{run:?}"))?;
     equal("rows", world.export(&to)?, world.export(&from)?)
@@ -208,7 +227,7 @@ fn stale() -> Outcome {
     let before = world.export(&other)?;
     names("other.db")?;
     let run = world.migrate(&from, &to, &[])?.exits(1)?;
-    run.complains(&["does not count", "--merge"])?;
+    warns(&run, &["does not count", "--merge"])?;
     equal("rows", world.export(&other)?, before.clone())?;
     world.migrate(&from, &to, &["--dry-run"])?.exits(1)?.complains(&["--merge"])?;
     // So does another file of the same name.
@@ -237,5 +256,5 @@ fn no_mailboxes() -> Outcome {
     let other = world.sqlite_with("other.db", sqlite::Tables::Seq, &[])?;
     file(&world, "other.db")?
         .execute_batch("CREATE TRIGGER t AFTER INSERT ON rcpthosts BEGIN DELETE FROM rcpthosts; END")?;
-    world.migrate(&from, &other, &[])?.exits(111)?.complains(&["not in the target"]).map(drop)
+    warns(&world.migrate(&from, &other, &[])?.exits(111)?, &["not in the target"])
 }

@@ -216,7 +216,9 @@ fn state() -> Outcome {
     std::fs::create_dir(world.path("state"))?;
     // Cut off behind three of the tables: the rows that are there are its own.
     sqlite::create(&world.path("target.db"), sqlite::Tables::Seq, &[])?;
-    let sql = |text: &str| rusqlite::Connection::open(world.path("target.db"))?.execute_batch(text);
+    let sql = |text: &str| -> rusqlite::Result<()> {
+        rusqlite::Connection::open(world.path("target.db"))?.execute_batch(text)
+    };
     sql("CREATE TRIGGER t BEFORE INSERT ON rcpthosts BEGIN SELECT RAISE(ABORT, 'no'); END")?;
     world.migrate(&from, &to, &["--state", &state])?.exits(1)?;
     equal("mode", std::fs::metadata(&place)?.permissions().mode() & 0o777, 0o600)?;

@@ -18,6 +18,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         compare::trials(),
         sides::trials(),
         migrate::trials(),
+        guards::trials(),
         killed::trials(),
         outage::trials(),
         round_trip::trials(),

@@ -6,7 +6,7 @@ use libtest_mimic::{Failed, Trial};
 use qmail_lookup_core::{Table, TableRow};
 use qmail_lookup_tests::check::{Outcome, ensure, equal};
 use qmail_lookup_tests::load::sqlite::Tables;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -83,7 +83,9 @@ fn bare(kind: &str) -> Outcome {
                 for offered in OFFERED {
                     let input = format!("{offered}\n");
                     let ran = run_with(&[&which, config, "auth", name], &input, &[])?;
-                    ensure(ran.code == Some(1), format!("{more:?} {config} {name} {offered:?}: {ran:?}"))?;
+                    // If no password can be seen at all, a directory may just hide them: not known.
+                    let unseen = kind == "ldap" && ran.code == Some(111) && ran.err.contains("absent or hidden");
+                    ensure(ran.code == Some(1) || unseen, format!("{more:?} {config} {name} {offered:?}: {ran:?}"))?;
                 }
             }
         }
@@ -112,7 +114,7 @@ fn peak(key: &str) -> Result<u64, Failed> {
     rusqlite::Connection::open(world.path("source.db"))?.execute_batch(&insert)?;
     let mut command = Command::new(program()?);
     command.args(["--store", &from, "export", "--quiet", "--output"]).arg(world.path("out"));
-    let mut child = command.spawn()?;
+    let mut child = command.stdout(Stdio::null()).spawn()?;
     let status = format!("/proc/{}/status", child.id());
     let mut most = 0;
     let code = loop {

@@ -57,7 +57,7 @@ fn unescaped(text: &str, wanted: u8) -> Option<usize> {
 
 /// The two changes that put the entry of a mailbox in the place of the copy that was added for the meantime: the copy is
 /// deleted, and the mailbox gets its name.
-pub(super) fn supersedes<'c>(changes: &'c [Change]) -> Option<(&'c TableRow, &'c TableRow)> {
+pub(super) fn supersedes(changes: &[Change]) -> Option<(&TableRow, &TableRow)> {
     match changes {
         [Change::Delete(copy @ TableRow::Mailbox(_)), Change::Replace { old, new }, ..] if copy == new => {
             Some((old, new))

@@ -39,13 +39,13 @@ pub fn differing_cells(left: &[TableRow], right: &[TableRow]) -> Vec<&'static st
     let names: &[&'static str] = match left.iter().chain(right).next() {
         Some(TableRow::Mailbox(_)) => &["uid", "gid", "home", "suspended"],
         Some(TableRow::Alias(_)) => {
-            let all = |rows: &[TableRow]| in_order(rows).iter().map(cells).collect();
-            return columns(&["alias_username", "alias_host"], all(left), all(right));
+            let all = |rows: &[TableRow]| in_order(rows).iter().map(cells).collect::<Vec<_>>();
+            return columns(&["alias_username", "alias_host"], &all(left), &all(right));
         }
         Some(TableRow::Virtual(_)) => &["username", "ext"],
         Some(TableRow::Rcpthosts(_)) | None => &[],
     };
-    columns(names, sorted(left.iter().map(cells)), sorted(right.iter().map(cells)))
+    columns(names, &sorted(left.iter().map(cells)), &sorted(right.iter().map(cells)))
 }
 
 /// Which of the password columns differ between the rows of one mailbox. No type is the type that the stored value names
@@ -60,7 +60,7 @@ pub fn differing_passwords(left: &[TableRow], right: &[TableRow]) -> Vec<&'stati
         }
         TableRow::Alias(_) | TableRow::Virtual(_) | TableRow::Rcpthosts(_) => Vec::new(),
     };
-    columns(&["password", "password_type"], sorted(left.iter().map(of)), sorted(right.iter().map(of)))
+    columns(&["password", "password_type"], &sorted(left.iter().map(of)), &sorted(right.iter().map(of)))
 }
 
 fn sorted(rows: impl Iterator<Item = Cells>) -> Vec<Cells> {
@@ -70,10 +70,10 @@ fn sorted(rows: impl Iterator<Item = Cells>) -> Vec<Cells> {
 }
 
 /// The columns in which the two lists of rows differ; at least one, if they do.
-fn columns(names: &[&'static str], left: Vec<Cells>, right: Vec<Cells>) -> Vec<&'static str> {
+fn columns(names: &[&'static str], left: &[Cells], right: &[Cells]) -> Vec<&'static str> {
     let differs = |at: usize| {
         let column = |rows: &'_ [Cells]| rows.iter().map(|row| row.get(at).cloned()).collect::<Vec<_>>();
-        column(&left) != column(&right)
+        column(left) != column(right)
     };
     names.iter().enumerate().filter(|(at, _)| differs(*at)).map(|(_, name)| *name).collect()
 }

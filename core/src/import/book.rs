@@ -235,6 +235,7 @@ impl Book {
     /// Whatever `add` returns.
     pub fn finish<E>(mut self, add: &mut dyn FnMut(TableRow) -> Result<(), E>) -> Result<Tally, E> {
         let mut tally = std::mem::take(&mut self.tally);
+        self.tell_loops(&mut tally);
         // Who owns the addresses of a domain, for those that have the same.
         let mut owners: BTreeMap<&Host, BTreeMap<&VirtualUser, Vec<u8>>> = BTreeMap::new();
         for (host, domain) in &self.domains {
@@ -261,7 +262,7 @@ impl Book {
             }
             let mut known: BTreeSet<&VirtualUser> = own.into_iter().flat_map(|own| own.addresses.keys()).collect();
             let before = known.len();
-            for near in self.nearest(host).into_iter().last() {
+            for near in self.nearest(host).into_iter().skip(1) {
                 for (user, owner) in owners.get(near).into_iter().flatten() {
                     if known.insert(user) {
                         add(self.virtual_row(host, user, owner))?;
@@ -307,7 +308,7 @@ impl Book {
         }
         cells.extend(&others);
         let deferred = (DEFERS.0.to_vec(), DEFERS.1.to_vec());
-        if false && has_lost {
+        if cells.is_empty() && has_lost {
             if address.mailbox.is_some() {
                 tally.add("is sent on to nobody any more: its mail goes to its own mailbox now", name);
             } else {

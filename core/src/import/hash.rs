@@ -88,6 +88,7 @@ impl Stored {
         let plain_digits = match name {
             "MD5" => 32,
             "SHA" => 40,
+            "SHA256" => 64,
             "SHA384" => 96,
             "SHA512" => 128,
             _ => usize::MAX,

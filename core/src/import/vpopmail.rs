@@ -53,7 +53,7 @@ const NO_HASH: &str = "pw_passwd is blank, so that nobody got in by the password
 
 /// pw_gid: a number with a sign, of which -1 is all bits.
 fn bits(cell: &[u8]) -> Option<u64> {
-    let number: u64 = std::str::from_utf8(cell).ok()?.parse().ok()?;
+    let number: i64 = std::str::from_utf8(cell).ok()?.parse().ok()?;
     Some(u64::from_ne_bytes(number.to_ne_bytes()))
 }
 

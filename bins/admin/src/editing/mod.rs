@@ -21,9 +21,9 @@ use crate::exit::Exit;
 use crate::output::{Failure, Output};
 use crate::session::Session;
 use crate::verbs::{daemon, lint};
-use qmail_lookup_core::lint::{Finding, key_of};
 use qmail_lookup_backends::trust::Proof;
 use qmail_lookup_config::Role;
+use qmail_lookup_core::lint::{Finding, key_of};
 use qmail_lookup_core::{Applied, Change, EditCause, EditError, ErrorKind};
 use serde_json::{Value, json};
 use std::cell::RefCell;
@@ -90,8 +90,7 @@ pub(crate) async fn review(
     };
     let (meant, wrong): (Vec<Finding>, Vec<Finding>) =
         caused.into_iter().partition(|finding| plan.meant.contains(&finding.rule));
-    let meant: Vec<(Value, String)> =
-        meant.into_iter().map(|finding| lint::worded(&session.stores, finding)).collect();
+    let meant: Vec<(Value, String)> = meant.into_iter().map(|finding| lint::worded(&session.stores, finding)).collect();
     if output.is_json() && !meant.is_empty() {
         output.add("meant", meant.into_iter().map(|(value, _)| value).collect());
     } else {
@@ -117,7 +116,8 @@ pub(crate) async fn review(
         });
     }
     if is_refused {
-        let mut words = vec!["refused: lint would report this; nothing was changed (--force does it anyway)".to_owned()];
+        let mut words =
+            vec!["refused: lint would report this; nothing was changed (--force does it anyway)".to_owned()];
         words.extend(hint.map(|(_, text)| text.clone()));
         words.extend(unproved(session).await);
         output.complain(&words.join("; "));

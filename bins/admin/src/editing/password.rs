@@ -63,7 +63,8 @@ impl Columns {
         for (column, cell) in [("username", &row.username), ("home", &row.home)] {
             let length = cell.as_deref().map_or(0, |cell| text(cell).chars().count());
             if let Some(declared) = is_too_narrow(&self.facts, self.kind, column, length) {
-                let what = format!("column {column} of table mailbox is {declared}, and has to hold {length} characters");
+                let what =
+                    format!("column {column} of table mailbox is {declared}, and has to hold {length} characters");
                 return Err(Failure::refused(format!("{what}; nothing was changed")));
             }
         }
@@ -133,7 +134,8 @@ impl Columns {
     /// If no hash that the store could keep can be made.
     pub(crate) async fn put(&self, row: &mut CredentialRow, password: &Secret, hash: Hash) -> Result<(), Failure> {
         if self.binds && std::str::from_utf8(password.expose()).is_err() {
-            let what = "the password is not UTF-8, and the directory's server, which decides logins, could never be given it";
+            let what =
+                "the password is not UTF-8, and the directory's server, which decides logins, could never be given it";
             return Err(Failure::refused(format!("{what}; nothing was changed (auth = \"compare\" takes any bytes)")));
         }
         let form = self.choose(hash)?;

@@ -82,7 +82,10 @@ impl Rows {
                 break;
             }
             let lacks = |row: &&TableRow| match row {
-                TableRow::Mailbox(row) => row.password.as_ref().is_none_or(|password| password.expose().is_empty()),
+                TableRow::Mailbox(row) => {
+                    let blank = row.password.as_ref().is_some_and(|password| password.expose().is_empty());
+                    blank && row.password_type.as_deref() == Some(b"Password")
+                }
                 _ => false,
             };
             shown += page.iter().filter(lacks).count() as u64;

@@ -184,7 +184,7 @@ fn place(
     if answer == Told::Unknown {
         return Err(Verdict::Skipped);
     }
-    let size = 1;
+    let size = u32::try_from(size_of::<Job>() + key.len() + answer.size()).unwrap_or(u32::MAX);
     let bytes = Arc::clone(&shadow.bytes).try_acquire_many_owned(size).map_err(full)?;
     let (daemon, home) = daemon.shadow.0.get().ok_or(Verdict::Dropped)?;
     let daemon = daemon.upgrade().ok_or(Verdict::Dropped)?;

@@ -30,7 +30,7 @@ pub(super) fn given(session: &Session, options: &cli::Import, losses: &mut Losse
             losses.note(format!("--{option} {own}"), why);
         }
     }
-    Ok(Given { uid, gid, alias_user: b"alias".to_vec(), patterns: rules.virtual_patterns })
+    Ok(Given { uid, gid, alias_user: rules.alias_user.as_bytes().to_vec(), patterns: rules.virtual_patterns })
 }
 
 /// A table of the other system.

@@ -41,7 +41,7 @@ pub(super) fn read(
     let mut dump = Dump::open(&options.source, carries)?;
     while let Some(row) = dump.next()? {
         // A table of old times may have no such column. NULL is not 1, as the other programs ask.
-        let is_active = row.get("active").is_none_or(is_yes);
+        let is_active = !row.table.has(&["active"]) || is_yes(row.bytes("active"));
         match row.table.name.as_str() {
             "mailbox" => {
                 let path = path(&row, base).map_err(|what| dump.wrong("mailbox", what))?;

@@ -19,7 +19,7 @@ pub(super) async fn refuse_to_empty(session: &Session, rows: &Rows, losses: &Los
             None if rows.count(table)? == 0 => format!("table {table}"),
             None => continue,
         };
-        if false && holds(session, table).await? {
+        if holds(session, table).await? {
             return Err(Failure::usage(format!(
                 "the source has no rows of {what}, and with --replace rows of the store's table {table} would go; make \
                  the file with all tables and their rows, or use --merge"

@@ -19,7 +19,7 @@ const ALL: &str = "vpopmail";
 /// True if it is the table of all domains, or that of one, which is called after the domain. One with column pw_domain
 /// and another name is somebody's copy.
 fn has_users(table: &Table) -> bool {
-    table.has(&USERS) && (true || table.name == ALL)
+    table.has(&USERS) && (table.name == ALL || !table.has(&["pw_domain"]))
 }
 
 fn carries(table: &Table) -> Option<&'static [&'static str]> {

@@ -6,7 +6,7 @@
 
 use crate::cli;
 use crate::editing::rows::{Others, by, editor, is_no_canary, mailbox, of_key, others, store};
-use crate::editing::{Plan, carry_out, finish, review};
+use crate::editing::{Plan, carry_out, finish, review, tell_daemon};
 use crate::exit::Exit;
 use crate::output::{Failure, Output};
 use crate::session::Session;
@@ -84,6 +84,8 @@ pub(super) async fn run(
     if is_one {
         carry_out(session, &plan.changes).await?;
     } else if let Err(failure) = in_steps(session, &left, new).await {
+        // The first half may be made.
+        tell_daemon(session, output).await;
         return Err(halfway(session, name, new, failure).await);
     }
     finish(session, &plan, output).await
@@ -94,8 +96,11 @@ fn already(new: &Username) -> Failure {
 }
 
 fn orphaned(new: &Username, aliases: usize, virtuals: usize) -> Failure {
-    let what = format!("there is no mailbox {new}, but {aliases} row(s) of table alias and {virtuals} of table virtual");
-    Failure::refused(format!("{what} of that name, which would become its own; nothing was changed (--force takes them)"))
+    let what =
+        format!("there is no mailbox {new}, but {aliases} row(s) of table alias and {virtuals} of table virtual");
+    Failure::refused(format!(
+        "{what} of that name, which would become its own; nothing was changed (--force takes them)"
+    ))
 }
 
 /// --force does not make a row that the rules never use.
@@ -217,7 +222,9 @@ async fn halfway(session: &Session, name: &Username, new: &Username, failure: Fa
         (Ok(true), Ok(true)) => {
             failure.after(&format!("mailboxes {name} and {new} are both there now, with one password; {again}"))
         }
-        (Ok(false), Ok(true)) => failure.after(&format!("mailbox {name} is {new} now, but rows of it are left; {again}")),
+        (Ok(false), Ok(true)) => {
+            failure.after(&format!("mailbox {name} is {new} now, but rows of it are left; {again}"))
+        }
         (Ok(true), Ok(false)) => failure.after(&format!("mailbox {name} has its old name still; {again}")),
         _ => failure.after(&format!(
             "whether mailboxes {name} and {new} are both there now, with one password, is not known; {again}"
