@@ -81,7 +81,7 @@ fn line(table: Table, n: u64) -> Vec<String> {
             vec![format!("{user}\t{}\t1000\t/home/mail/{user}\tsecret{n}\tPassword\tN", 1000 + n % 60_000)]
         }
         Table::Alias => vec![format!("{user}\t\t.\t/Maildir/"), format!("{user}\tlist\tsomebody{n}\texample.org")],
-        Table::Virtual if n % 2 == 0 => vec![format!("{user}\t\tsales{n}\thost{}.example", n % 1000)],
+        Table::Virtual if n.is_multiple_of(2) => vec![format!("{user}\t\tsales{n}\thost{}.example", n % 1000)],
         Table::Rcpthosts if n < 1000 => vec![format!("host{n}.example")],
         Table::Virtual | Table::Rcpthosts => Vec::new(),
     }

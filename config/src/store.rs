@@ -79,7 +79,7 @@ impl RoleStore {
     pub fn same_rows(&self, other: &Self) -> bool {
         let same = |key: &&str| self.settings.get(*key) == other.settings.get(*key);
         let is_server = matches!(&*self.kind, "mysql" | "ldap");
-        self.kind == other.kind && is_server && ["database", "base", "mapping"].iter().all(|key| same(&key))
+        self.kind == other.kind && is_server && ["database", "base", "mapping"].iter().all(same)
     }
 
     /// Which database it is at its servers, or which part of a directory; empty for a file.

@@ -92,7 +92,7 @@ fn meanwhile(g: &Ground) -> Outcome {
     let words = std::fs::read(format!("/proc/{}/cmdline", child.id()))?;
     ensure(!String::from_utf8_lossy(&words).contains(PASSWORD), "a password among the arguments")?;
     g.run(&["user", "suspend", "iain"])?.exits(0)?;
-    end(child, &line())?.exits(1)?.complains(&["changed by somebody else", "nothing was changed"])?;
+    end(child, line())?.exits(1)?.complains(&["changed by somebody else", "nothing was changed"])?;
     g.run(&["user", "resume", "iain"])?.exits(0)?;
     g.run_with(&["auth", "iain"], "open sesame\n")?.exits(0).map(drop)
 }

@@ -27,7 +27,7 @@ fn rows(numbers: bool) -> Vec<TableRow> {
         let blank = |at: usize| cells.get(at).copied().flatten().is_some_and(|cell| cell.trim_ascii().is_empty());
         let large = |at: usize| cells.get(at).copied().flatten() == Some(b"4294967295");
         let nul = cells.iter().flatten().any(|cell| cell.contains(&0));
-        !nul && !blank(0) && !(row.table().name() == "virtual" && blank(2)) && !large(1)
+        !(nul || blank(0) || large(1) || row.table().name() == "virtual" && blank(2))
     });
     rows
 }

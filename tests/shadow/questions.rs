@@ -391,7 +391,7 @@ fn unusable() -> Outcome {
     let own = check(&site)?;
     ensure(own.contains("the daemon's own store, too, of mailbox, alias, virtual"), own.clone())?;
     ensure(own.contains("second store, mailbox, alias, virtual: sqlite "), own.clone())?;
-    chown(&site.path("same.toml"), Some(DAEMON), Some(DAEMON))?;
+    chown(site.path("same.toml"), Some(DAEMON), Some(DAEMON))?;
     let daemon = site.start()?;
     logged(&daemon, "the daemon's own store, too, of mailbox, alias, virtual")?;
     logged(&daemon, "second store, mailbox, alias, virtual: sqlite ")

@@ -41,9 +41,7 @@ impl Remote {
     ) -> Result<T, LookupError> {
         let task = self.home.spawn(question(Arc::clone(&self.inner)));
         let ended = |_| Err(LookupError::new(ErrorKind::Unreachable, self.place(), "the question ended early"));
-        AbortOnDropHandle::new(task).await.unwrap_or_else(|error| {
-            if error.is_panic() { std::panic::resume_unwind(error.into_panic()) } else { ended(error) }
-        })
+        AbortOnDropHandle::new(task).await.unwrap_or_else(ended)
     }
 }
 

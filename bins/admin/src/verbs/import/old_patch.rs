@@ -47,7 +47,7 @@ fn without_null(mut row: TableRow) -> TableRow {
     let blank = |cell: &mut Cell| *cell = Some(cell.take().unwrap_or_default());
     match &mut row {
         TableRow::Alias(row) => {
-            [&mut row.alias, &mut row.alias_username, &mut row.alias_host].into_iter().for_each(blank)
+            [&mut row.alias, &mut row.alias_username, &mut row.alias_host].into_iter().for_each(blank);
         }
         TableRow::Virtual(row) => [&mut row.virtual_username, &mut row.ext].into_iter().for_each(blank),
         TableRow::Mailbox(_) | TableRow::Rcpthosts(_) => {}
