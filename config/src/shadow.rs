@@ -13,9 +13,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Keys of a store that say what of its place is read.
-const INSIDE: [&str; 3] = ["database", "base", "mapping"];
-
 /// `[shadow]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -88,18 +85,12 @@ impl Config {
             warnings.push(warning.with_help("name the store that is to take its place"));
         }
         let line = |(store, roles): (&Arc<dyn Backend>, Vec<Role>)| {
-            let inside = roles.first().and_then(|&role| second.inside(role));
-            let inside = inside.map(|inside| format!(", {inside}")).unwrap_or_default();
-            format!("second store, {}: {}{inside}", names(&roles), store.place())
+            let part = roles.first().map(|&role| second.store.role(role).part()).unwrap_or_default();
+            let part = if part.is_empty() { part } else { format!(", {part}") };
+            format!("second store, {}: {}{part}", names(&roles), store.place())
         };
         let lines = stores.each().into_iter().map(line).collect();
         Ok(ShadowStores { deadline: second.deadline, warnings, lines, stores })
-    }
-
-    /// The database, or the base of the directory.
-    fn inside(&self, role: Role) -> Option<&str> {
-        let settings = &self.store.role(role).settings;
-        ["database", "base"].iter().find_map(|&key| settings.get(key)?.as_str())
     }
 }
 
@@ -116,8 +107,7 @@ fn same(role: Role, own: (&Config, &Stores), second: (&Config, &Stores)) -> bool
             Role::Virtual => &stores.virtuals,
         };
         let settings = config.store.role(role);
-        let inside = INSIDE.map(|key| settings.settings.get(key).cloned());
-        (settings.kind.clone(), store.place(), inside)
+        (settings.kind.clone(), store.place(), settings.part())
     });
     one == other
 }

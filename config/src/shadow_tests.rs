@@ -87,5 +87,5 @@ fn its_stores_are_named_and_so_are_those_that_are_our_own() {
     let partly = opened(mysql);
     assert!(about(&partly).contains("own store, too, of alias:"), "{}", about(&partly));
     let lines = partly.lines.join("\n");
-    assert!(lines.contains("mailbox, virtual: mysql db:3306, mail") && !lines.contains("hunter2"), "{lines}");
+    assert!(lines.contains("mailbox, virtual: mysql db:3306, database mail") && !lines.contains("hunter2"), "{lines}");
 }

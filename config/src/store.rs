@@ -86,7 +86,7 @@ impl RoleStore {
     #[must_use]
     pub fn part(&self) -> String {
         let named = ["database", "base", "mapping"].iter().filter_map(|key| Some((key, self.settings.get(*key)?)));
-        named.map(|(key, value)| format!("{key} {value}")).collect::<Vec<_>>().join(" ")
+        named.map(|(key, value)| format!("{key} {}", value.as_str().unwrap_or_default())).collect::<Vec<_>>().join(" ")
     }
 
     /// True if logins are decided by comparing what is stored with what is offered; false if a directory decides them.
