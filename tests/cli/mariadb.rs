@@ -180,7 +180,9 @@ pub(super) fn trials() -> Vec<Trial> {
         needs_server("mariadb::check_warns_about_more_than_select", || {
             let site = Site::new()?;
             site.run(&["check"])?.exits(0)?.says("warning  grants")?.says("INSERT")?;
-            site.server.sql(&format!("REVOKE INSERT, UPDATE, DELETE, CREATE, CREATE TEMPORARY TABLES ON *.* FROM '{USER}'@'localhost'"))?;
+            site.server.sql(&format!(
+                "REVOKE INSERT, UPDATE, DELETE, CREATE, CREATE TEMPORARY TABLES ON *.* FROM '{USER}'@'localhost'"
+            ))?;
             site.run(&["check"])?.exits(0)?.says("ok       grants: SELECT only")?;
             Ok(())
         }),

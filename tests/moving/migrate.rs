@@ -24,6 +24,8 @@ pub(super) fn trials() -> Vec<Trial> {
         trial("migrate::an_old_table_without_login_columns_fits", &["mariadb"], bare),
         trial("migrate::the_state_file_is_private_and_gone_at_the_end", &[], state),
         trial("migrate::no_password_is_shown", &["mariadb"], no_password),
+        trial("migrate::passwords_that_a_directory_lets_nobody_in_by_are_named", &["ldap"], binds),
+        trial("migrate::what_is_replaced_and_deleted_is_named", &[], named),
         trial("migrate::passwords_that_are_hidden_from_us_are_not_lost", &["ldap"], hidden),
     ]
 }
@@ -261,5 +263,36 @@ fn hidden() -> Outcome {
     world.run(&["--config", &reader, "export", "--no-passwords"])?.exits(0)?.says("# without passwords")?;
     world.run(&["compare", "--from", &from, "--to", &reader])?.exits(111)?.complains(&["hidden"])?;
     world.run(&["compare", "--from", &from, "--to", &reader, "--no-passwords"])?.exits(0)?.says("not compared")?;
+    Ok(())
+}
+
+/// `auth = "bind"` is the default, and a server knows no MySQL-Password.
+fn binds() -> Outcome {
+    let world = World::new(&["ldap"])?;
+    let old = row(Table::Mailbox, &["old", "801", "100", "/home/old", "378b243e220ca493", "MySQL-Password", "N"]);
+    let from = source(&world, &[few(), vec![old]].concat())?;
+    let compares = world.ldap_empty("binds")?;
+    let text = std::fs::read_to_string(&compares)?.replace("auth = \"compare\"\n", "");
+    let binds = world.path("bind.toml");
+    std::fs::write(&binds, text)?;
+    std::fs::set_permissions(&binds, std::fs::Permissions::from_mode(0o600))?;
+    let binds = binds.to_str().ok_or("path")?;
+    let dry = world.migrate(&from, binds, &["--dry-run"])?.exits(1)?.says("old: no directory lets anybody in by it")?;
+    ensure(!dry.out.contains("iain:"), format!("{dry:?}"))?;
+    world.migrate(&from, binds, &[])?.exits(1)?.says("1 cannot log in there")?.says("the same")?;
+    world.migrate(&from, &compares, &["--merge"])?.exits(0)?;
+    Ok(())
+}
+
+fn named() -> Outcome {
+    let world = World::new(&[])?;
+    let from = source(&world, &few())?;
+    let mut more = few();
+    more[0] = row(Table::Mailbox, &["iain", "999", "100", "/home/mail", "open-sesame", "Password", "N"]);
+    more.push(row(Table::Alias, &["iain", "list", "extra", "example.org", "9"]));
+    let to = world.sqlite_with("target.db", sqlite::Tables::Seq, &more)?;
+    let dry = world.migrate(&from, &to, &["--replace", "--dry-run"])?.exits(0)?;
+    let dry = dry.says("mailbox    iain: another row of its key takes its place")?;
+    dry.says("alias      (iain, list): is not in the source")?.says("1 would be replaced, 1 would be deleted")?;
     Ok(())
 }

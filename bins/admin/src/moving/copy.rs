@@ -4,11 +4,14 @@ use super::judge::judge;
 use super::merge::{Copied, Merge, Merged, Policy, Way};
 use super::stop::Stop;
 use super::target::Target;
+use super::told::Told;
 use super::{PrivateFile, Rows};
 use crate::cli;
 use crate::output::{Failure, Output};
 use crate::progress::Progress;
 use crate::session::Session;
+use qmail_lookup_config::Role;
+use qmail_lookup_core::moving::logins::may_bind;
 use qmail_lookup_core::moving::meant;
 use qmail_lookup_core::wire::export;
 use qmail_lookup_core::{Table, TableOptions, TableRow};
@@ -108,6 +111,7 @@ async fn run(
             judged.told.count()
         )));
     }
+    let locked_out = locked_out(rows, session, output)?;
     let merge = Merge { rows, now: &now, judged: &judged, way, policy, stop: hooks.stop, yes: options.yes };
     if policy == Policy::Replace || options.dry_run {
         progress.begin("comparing rows", Some(total));
@@ -125,7 +129,7 @@ async fn run(
         }
         if options.dry_run {
             tell_rows(&plan, policy, output);
-            return Ok(plan.all());
+            return Ok(Copied { locked_out, ..plan.all() });
         }
     }
     if let Some(place) = options.skip.as_ref().filter(|_| judged.told.count() > 0) {
@@ -157,7 +161,28 @@ async fn run(
             )));
         }
     }
-    Ok(merged.all())
+    Ok(Copied { locked_out, ..merged.all() })
+}
+
+/// How many mailboxes nobody can log in to any more, because the directory decides logins itself.
+fn locked_out(rows: &Rows, session: &Session, output: &mut Output) -> Result<u64, Failure> {
+    if session.config.store.role(Role::Mailbox).compares_passwords() {
+        return Ok(0);
+    }
+    let mut told = Told::default();
+    let mut sets = rows.sets(Table::Mailbox);
+    loop {
+        let set = sets.next_set()?;
+        if set.is_empty() {
+            break;
+        }
+        set.iter().filter(|row| !may_bind(row)).for_each(|row| told.add(row, "no directory lets anybody in by it"));
+    }
+    told.show("Passwords that are carried over, but let nobody in while auth = \"bind\" (\"compare\" would):", output);
+    if told.count() > 0 {
+        output.add("locked_out", told.json());
+    }
+    Ok(told.count())
 }
 
 /// Of which tables it could not be known beforehand what they refuse.
@@ -194,6 +219,10 @@ fn tell_rows(merged: &Merged, policy: Policy, output: &mut Output) {
         output.add("differing", merged.differing.json());
     }
     let fate = if policy == Policy::Replace { "to be deleted" } else { "left there" };
+    merged.replaced.show("Rows of the target that are replaced:", output);
+    if merged.replaced.count() > 0 {
+        output.add("rows_replaced", merged.replaced.json());
+    }
     merged.only_there.show(&format!("Only in the target, {fate}:"), output);
     if merged.only_there.count() > 0 {
         output.add("rows_only_in_target", merged.only_there.json());

@@ -27,6 +27,8 @@ pub(crate) struct Copied {
     pub(crate) refused: u64,
     /// Of keys that only the target has, left there.
     pub(crate) left_over: u64,
+    /// Mailboxes that nobody can log in to there, though the password was carried over.
+    pub(crate) locked_out: u64,
 }
 
 /// How rows are written into this target.
@@ -72,12 +74,15 @@ pub(super) struct Merge<'m> {
 }
 
 /// What was, or would be, done.
+#[derive(Default)]
 pub(super) struct Merged {
     pub(super) each: Vec<(Table, Copied)>,
     /// Sets that are there, other than in the source.
     pub(super) differing: Told,
-    /// Rows of keys that only the target has.
+    /// Rows that only the target has.
     pub(super) only_there: Told,
+    /// Rows of the target that another one of their key takes the place of.
+    pub(super) replaced: Told,
 }
 
 impl Merged {
@@ -92,7 +97,7 @@ impl Merged {
 impl Merge<'_> {
     /// Writes what is missing, unless there is no target: then it is only counted.
     pub(super) async fn run(&self, target: Option<&Target<'_>>, progress: &mut Progress) -> Result<Merged, Failure> {
-        let mut merged = Merged { each: Vec::new(), differing: Told::default(), only_there: Told::default() };
+        let mut merged = Merged::default();
         for table in Table::ALL {
             let mut copied = Copied::default();
             let mut writer = Writer::new(target, self.stop, table, self.anew(target, table));
@@ -170,6 +175,12 @@ impl Merge<'_> {
             return Vec::new();
         };
         let replaced = found.replaced();
+        if !planned.is_empty() {
+            // Which of them gives way to which is not known; the first ones do.
+            let (changed, gone) = found.delete.split_at_checked(replaced).unwrap_or_default();
+            changed.iter().for_each(|row| merged.replaced.add(row, "another row of its key takes its place"));
+            gone.iter().for_each(|row| merged.only_there.add(row, "is not in the source"));
+        }
         copied.same += found.same as u64;
         copied.replaced += replaced as u64;
         copied.deleted += (found.delete.len() - replaced) as u64;
@@ -179,6 +190,11 @@ impl Merge<'_> {
 }
 
 impl Copied {
+    /// Nothing is otherwise than in the source.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.differing + self.refused + self.left_over + self.locked_out == 0
+    }
+
     fn add(&mut self, other: &Self) {
         self.inserted += other.inserted;
         self.replaced += other.replaced;
@@ -187,6 +203,7 @@ impl Copied {
         self.differing += other.differing;
         self.refused += other.refused;
         self.left_over += other.left_over;
+        self.locked_out += other.locked_out;
     }
 
     /// With names, for scripts.
@@ -199,6 +216,7 @@ impl Copied {
             "differing": self.differing,
             "not_expressible": self.refused,
             "only_in_target": self.left_over,
+            "locked_out": self.locked_out,
         })
     }
 
@@ -213,6 +231,7 @@ impl Copied {
             (self.left_over, "left that only the target has"),
         ];
         let rest = named.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!(", {n} {would}{what}"));
+        let rest = rest.chain((self.locked_out > 0).then(|| format!(", {} cannot log in there", self.locked_out)));
         format!("{} rows {would}inserted, {} already there{}", self.inserted, self.same, rest.collect::<String>())
     }
 }

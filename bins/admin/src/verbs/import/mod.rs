@@ -104,7 +104,7 @@ fn report(
         read.insert(table.name().to_owned(), json!(rows.count(table)?));
     }
     let Copied { inserted, replaced, deleted, same, differing, refused, .. } = copied;
-    let whole = losses.list().is_empty() && refused == 0 && differing == 0;
+    let whole = losses.list().is_empty() && refused + differing + copied.locked_out == 0;
     let (lost, notes) = losses.to_json();
     let value = json!({
         "result": if whole { "imported" } else { "losses" }, "dry_run": options.into.dry_run, "read": read,

@@ -67,7 +67,7 @@ async fn migrate(
         // The daemon in front of the target forgets by itself soon, if it is not there or does not want to be told.
         let _ = super::daemon::forget(&to.session.config).await;
     }
-    let as_it_is = copied.differing + copied.refused + copied.left_over == 0;
+    let as_it_is = copied.is_whole();
     let exit = if as_it_is { Exit::Yes } else { Exit::No };
     if dry_run || options.no_compare || by_rows {
         let result = match (as_it_is, dry_run) {
