@@ -11,6 +11,11 @@ pub(super) fn trials() -> Vec<Trial> {
     [
         on_each("the_first_mailbox_of_an_empty_store", "", first),
         on_each("rows_that_lead_there_are_judged", "", leading),
+        on_each("targets_without_rows_are_looked_for_in_homes", "", targets),
+        on_each("an_address_gets_another_owner", "", replaced),
+        on_each("the_first_row_of_a_host_that_is_forwarded_to", "", of_new_host),
+        on_each("a_renamed_mailbox_forwards_to_itself", "", to_itself),
+        on_each("a_list_gets_an_owner", "", list_owner),
         on_each("a_new_mailbox_gets_nobodys_rows", "", inherited),
         on_each("a_new_set_is_in_the_same_order_everywhere", "", order),
         on_each("a_suspended_mailbox_is_told_its_rows", "", suspended),
@@ -81,6 +86,97 @@ fn leading(g: &Ground) -> Outcome {
     g.run(&["alias", "add", "bob", "ext", "eve@new.test"])?.exits(0)?;
     refused(&["virtual", "add", "sales@new.test", "iain"], &["dangling", "bob-ext"])?;
     g.run(&["virtual", "add", "other@bar.com", "iain"])?.exits(0).map(drop)
+}
+
+/// The address goes nowhere if there is neither a set nor a file in the home.
+fn targets(g: &Ground) -> Outcome {
+    // Its catch-all would answer for every extension.
+    g.run(&["alias", "del", "bob", "@"])?.exits(0)?;
+    let dangling = |args: &[&str], key: &str| -> Outcome {
+        let refused = g.run(args)?.exits(1)?.says("dangling")?.says(key)?;
+        ensure(refused.err.contains("nothing was changed"), refused.err)
+    };
+    g.run(&["alias", "add", "bob", "list", "friend@example.org"])?.exits(0)?;
+    g.run(&["alias", "add", "iain", "tolist", "&bob-list@mail.test"])?.exits(0)?;
+    dangling(&["alias", "del", "bob", "list"], "iain-tolist")?;
+    equal("is left", g.lines(&["alias", "bob", "list"])?.len(), 1)?;
+    g.run(&["alias", "del", "iain", "tolist"])?.exits(0)?;
+    // Through a virtual row.
+    g.run(&["virtual", "add", "list@bar.com", "bob", "list"])?.exits(0)?;
+    g.run(&["alias", "add", "iain", "tolist", "list@bar.com"])?.exits(0)?;
+    dangling(&["alias", "del", "bob", "list"], "iain-tolist")?;
+    g.run(&["alias", "del", "iain", "tolist"])?.exits(0)?;
+    g.run(&["alias", "del", "bob", "list"])?.exits(0)?;
+    dangling(&["alias", "add", "iain", "a", "&bob-b@mail.test"], "iain-a")?;
+    dangling(&["alias", "add", "iain", "a", "list@bar.com"], "iain-a")?;
+    // A forward to another host, which becomes ours.
+    g.run(&["alias", "add", "iain", "a", "foo@l.org"])?.exits(0)?;
+    dangling(&["virtual", "add", "@l.org", "bob", "@"], "iain-a")?;
+    // What was wrong before stays so.
+    g.run(&["alias", "add", "iain", "b", "&bob-b@mail.test", "--force"])?.exits(0)?;
+    g.run(&["alias", "add", "iain", "b", "friend@example.org"])?.exits(0)?;
+    // A file is as good as rows.
+    fs::write(g.site.path("homes/bob/.qmail-c"), "./Maildir/\n")?;
+    g.run(&["alias", "add", "iain", "c", "&bob-c@mail.test"])?.exits(0).map(drop)
+}
+
+fn replaced(g: &Ground) -> Outcome {
+    let rows = || -> Result<Vec<String>, Failed> {
+        let lines = g.lines(&["virtual", "list", "bar.com"])?;
+        Ok(lines.into_iter().filter(|line| line.starts_with("post@")).collect())
+    };
+    let add = |owner: &str, more: &[&str]| g.run(&[&["virtual", "add", "post@bar.com", owner][..], more].concat());
+    add("bob", &["--replace"])?.exits(0)?;
+    g.run(&["alias", "add", "iain", "fw", "post@bar.com"])?.exits(0)?;
+    add("iain", &[])?.exits(1)?.says("V3")?.complains(&["--replace"])?;
+    add("nobody", &["--replace"])?.exits(1)?.says("dangling")?;
+    equal("rows", rows()?, ["post@bar.com\tbob\t"])?;
+    add("iain", &["--replace"])?.exits(0)?;
+    equal("rows", rows()?, ["post@bar.com\tiain\t"])?;
+    add("iain", &["--replace"])?.exits(1)?.complains(&["already"])?;
+    add("bob", &["x", "--force"])?.exits(0)?;
+    add("iain", &["--replace"])?.exits(0)?;
+    equal("rows", rows()?, ["post@bar.com\tiain\t"])?;
+    add("bob", &["x", "--force"])?.exits(0)?;
+    add("virtual", &["--replace"])?.exits(0)?;
+    equal("rows", rows()?, ["post@bar.com\tvirtual\t"])
+}
+
+fn of_new_host(g: &Ground) -> Outcome {
+    g.run(&["alias", "add", "iain", "one", "one@l.org"])?.exits(0)?;
+    g.run(&["alias", "add", "iain", "two", "two@l.org"])?.exits(0)?;
+    let refused = g.run(&["virtual", "add", "one@l.org", "bob"])?.exits(1)?.says("iain-two")?.says("two@l.org")?;
+    ensure(refused.err.contains("(virtual add @l.org OWNER)"), refused.err)?;
+    g.run(&["virtual", "add", "@l.org", "bob"])?.exits(0)?;
+    g.run(&["virtual", "add", "one@l.org", "bob"])?.exits(0).map(drop)
+}
+
+fn to_itself(g: &Ground) -> Outcome {
+    g.run(&["alias", "add", "bob", "news", "./Maildir/"])?.exits(0)?;
+    g.run(&["alias", "add", "bob", "self", "&bob-news@mail.test", "&Bob@mail.test", "bob-x@example.org"])?.exits(0)?;
+    // Its name is longer, and it is somebody else.
+    g.run(&["alias", "add", "bob", "other", "bob-smith@mail.test"])?.exits(0)?;
+    g.run(&["alias", "add", "iain", "fw", "bob-news@mail.test"])?.exits(0)?;
+    let refused = g.run(&["user", "rename", "bob", "john"])?.exits(1)?.says("iain-fw")?;
+    ensure(!refused.out.contains("-self"), &refused.out)?;
+    refused.complains(&["forward to bob", "iain-fw", "--force"])?;
+    g.run(&["alias", "del", "iain", "fw"])?.exits(0)?;
+    g.run(&["user", "rename", "bob", "john"])?.exits(0)?;
+    let mut lines = g.lines(&["alias", "john", "self"])?;
+    lines.sort();
+    equal("self", lines, ["&bob-x@example.org", "&john-news@mail.test", "&john@mail.test"])?;
+    equal("other", g.lines(&["alias", "john", "other"])?, ["&bob-smith@mail.test"])?;
+    equal("left", g.lines(&["alias", "list", "bob"])?.len(), 0)
+}
+
+fn list_owner(g: &Ground) -> Outcome {
+    g.run(&["alias", "add", "bob", "news", "friend@example.org"])?.exits(0)?;
+    g.run(&["virtual", "add", "news@bar.com", "bob", "news"])?.exits(0)?;
+    let done = g.run(&["alias", "add", "bob", "news-owner", "./Maildir/"])?.exits(0)?;
+    ensure(["A5", "news@bar.com", "reach bob-news-owner"].iter().all(|word| done.err.contains(word)), done.err)?;
+    g.run(&["virtual", "add", "news-owner@bar.com", "bob", "news-owner"])?.exits(0)?;
+    // Rows that are never used are no part of what is asked for.
+    g.run(&["alias", "add", "bob", "other-owner-default", "./Maildir/"])?.exits(1)?.says("A5").map(drop)
 }
 
 fn inherited(g: &Ground) -> Outcome {

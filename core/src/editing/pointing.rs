@@ -15,7 +15,7 @@ use std::collections::{BTreeSet, HashSet};
 pub struct Touched {
     /// Mailboxes that will be gone.
     pub names: BTreeSet<Username>,
-    /// Alias sets that will be gone: user and extension.
+    /// Alias sets that will be gone, and lists that get an owner: user and extension.
     pub sets: BTreeSet<(Username, Vec<u8>)>,
     /// Virtual addresses whose row comes or goes: user part and host.
     pub addresses: HashSet<(Vec<u8>, Vec<u8>)>,

@@ -171,6 +171,9 @@ pub(crate) enum Virtual {
         owner: OsString,
         /// Extension that the owner gets its mail under; @ for the user part as it was typed
         ext: Option<OsString>,
+        /// Put this row in the place of those that the address has
+        #[arg(long)]
+        replace: bool,
         #[command(flatten)]
         edit: Edit,
     },

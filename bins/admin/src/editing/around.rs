@@ -130,6 +130,12 @@ fn of_host(rows: &[TableRow], users: &HashSet<Vec<u8>>, first: bool) -> Vec<Tabl
     rows.iter().enumerate().filter(matters).map(|(_, row)| row.clone()).collect()
 }
 
+/// The list that the extension `owner` is of the owner, or of the senders, of (rule A5).
+fn list_of(owner: &[u8]) -> Option<Vec<u8>> {
+    let owner = owner.strip_suffix(b"-default").unwrap_or(owner);
+    if owner == b"owner" { Some(Vec::new()) } else { owner.strip_suffix(b"-owner").map(<[u8]>::to_vec) }
+}
+
 /// What the plan touches: `all` are the rows of its keys, as they are now.
 fn touched(plan: &Plan, then: &Ahead, all: Vec<TableRow>) -> Touched {
     let hosts = |rows: &[TableRow]| -> BTreeSet<Vec<u8>> {
@@ -143,13 +149,17 @@ fn touched(plan: &Plan, then: &Ahead, all: Vec<TableRow>) -> Touched {
         _ => None,
     };
     let hosts_now = hosts(&all);
+    let sets_now: BTreeSet<_> = all.iter().filter_map(set).collect();
     let later = then.applied(all);
     let hosts_then = hosts(&later);
     let sets_then: BTreeSet<_> = later.iter().filter_map(set).collect();
+    let new_sets = then.new_rows().iter().filter_map(set).filter(|set| !sets_now.contains(set));
+    let mut sets: BTreeSet<_> = then.gone().iter().filter_map(set).filter(|set| !sets_then.contains(set)).collect();
+    sets.extend(new_sets.filter_map(|(user, owner)| Some((user, list_of(&owner)?))));
     let mut touched = Touched {
         // Of a host that becomes virtual, or is so no more, each address goes another way.
         hosts: hosts_now.symmetric_difference(&hosts_then).cloned().collect(),
-        sets: then.gone().iter().filter_map(set).filter(|set| !sets_then.contains(set)).collect(),
+        sets,
         ..Touched::default()
     };
     for change in &plan.changes {

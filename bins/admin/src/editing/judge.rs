@@ -119,8 +119,9 @@ async fn found(
     let stores = Stores { mailbox: over(Table::Mailbox), alias: over(Table::Alias), virtuals: over(Table::Virtual) };
     let lookup = stores.lookup(&rules);
     let small = Session { config: session.config.clone(), stores, lookup, by: by(session) };
-    let options = cli::Lint { qmail: None, no_homes: !plan.homes, quiet: true, strict: false };
-    lint::findings(&small, &options, output).await
+    // Whether a forward leads to somebody may be said by a file in a home.
+    let options = cli::Lint { qmail: None, no_homes: false, quiet: true, strict: false };
+    lint::findings(&small, &options, plan.homes, output).await
 }
 
 #[cfg(test)]

@@ -24,7 +24,7 @@ use crate::verbs::{daemon, lint};
 use qmail_lookup_backends::trust::Proof;
 use qmail_lookup_config::Role;
 use qmail_lookup_core::lint::{Finding, key_of};
-use qmail_lookup_core::{Applied, Change, EditCause, EditError, ErrorKind};
+use qmail_lookup_core::{Applied, Change, EditCause, EditError, ErrorKind, Table};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -37,8 +37,8 @@ pub(crate) struct Plan {
     pub(crate) changes: Vec<Change>,
     /// Rows, as they are now, that are not changed and could be made wrong: forwards to a mailbox that is deleted.
     pub(crate) beside: Vec<qmail_lookup_core::TableRow>,
-    /// Rules of findings that are what the verb is asked to do; they are told, and stop nothing.
-    pub(crate) meant: &'static [&'static str],
+    /// Rules, and tables, of findings that are what the verb is asked to do; they are told, and stop nothing.
+    pub(crate) meant: &'static [(&'static str, Table)],
     /// The old name and the new one, if a mailbox gets another.
     pub(crate) renamed: Option<(String, String)>,
     /// Homes are looked at, too.
@@ -89,7 +89,7 @@ pub(crate) async fn review(
         }
     };
     let (meant, wrong): (Vec<Finding>, Vec<Finding>) =
-        caused.into_iter().partition(|finding| plan.meant.contains(&finding.rule));
+        caused.into_iter().partition(|finding| plan.meant.contains(&(finding.rule, finding.table)));
     let meant: Vec<(Value, String)> = meant.into_iter().map(|finding| lint::worded(&session.stores, finding)).collect();
     if output.is_json() && !meant.is_empty() {
         output.add("meant", meant.into_iter().map(|(value, _)| value).collect());
@@ -158,7 +158,7 @@ async fn forgotten(session: &Session, failure: Failure) -> Failure {
     }
 }
 
-fn table_of(change: &Change) -> qmail_lookup_core::Table {
+fn table_of(change: &Change) -> Table {
     row_of(change).table()
 }
 

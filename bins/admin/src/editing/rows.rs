@@ -215,8 +215,12 @@ fn local_of(row: &TableRow, alias_user: &[u8]) -> Vec<u8> {
     }
 }
 
-/// True if a mailbox that is there gets the mail of `local` although `name` fits, too: its name is longer.
-async fn is_of_a_longer_name(
+/// True if a mailbox that is there gets the mail of `local` although `name` fits, too: its name is longer. `known` keeps
+/// which mailboxes are there.
+///
+/// # Errors
+/// If the store could not be asked.
+pub(crate) async fn is_of_a_longer_name(
     session: &Session,
     local: &[u8],
     name: &Username,

@@ -72,6 +72,8 @@ async fn add(
     let plan = Plan {
         done: format!("{}: {} instruction(s) added", written(set), rows.len()),
         changes: rows.into_iter().map(TableRow::Alias).map(Change::Insert).collect(),
+        // A list's owner is there before the virtual addresses of its senders lead to it.
+        meant: &[("A5", Table::Virtual)],
         ..Plan::default()
     };
     make(session, &plan, edit, output).await

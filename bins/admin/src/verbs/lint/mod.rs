@@ -65,31 +65,40 @@ pub(crate) async fn run(session: &Session, options: &cli::Lint, output: &mut Out
     Ok(lint.report.finish(done, options.strict))
 }
 
-/// What all passes find in the tables of `session`; nothing is printed.
+/// What all passes find in the tables of `session`; nothing is printed. Homes themselves are looked at if `homes`;
+/// whether they have a file for a forward's target, unless the options say otherwise.
 ///
 /// # Errors
 /// If a store could not be read or asked.
 pub(crate) async fn findings(
     session: &Session,
     options: &cli::Lint,
+    homes: bool,
     output: &mut Output,
 ) -> Result<Vec<Finding>, Failure> {
     let progress = Progress::new(true);
     let report = Report::collecting(&session.stores, output, progress.bar());
     let qmail = session.config.qmail.clone();
     let mut lint = Lint { session, options, qmail, report, progress, totals: BTreeMap::new() };
-    passes(&mut lint).await?;
+    passes_over_rows(&mut lint).await?;
+    if homes {
+        homes::run(&mut lint).await?;
+    }
     Ok(lint.report.collected())
 }
 
 async fn passes(lint: &mut Lint<'_>) -> Result<(), Failure> {
+    passes_over_rows(lint).await?;
+    homes::run(lint).await
+}
+
+async fn passes_over_rows(lint: &mut Lint<'_>) -> Result<(), Failure> {
     rows::run(lint).await?;
     follow::run(lint).await?;
     targets::run(lint).await?;
     swallowed::run(lint).await?;
     hosts::run(lint).await?;
-    system::run(lint).await?;
-    homes::run(lint).await
+    system::run(lint).await
 }
 
 impl Lint<'_> {

@@ -50,7 +50,7 @@ async fn del(session: &Session, host: &[u8], edit: &cli::Edit, output: &mut Outp
     let plan = Plan {
         changes: rows.into_iter().map(Change::Delete).collect(),
         // That mail for it is not accepted is what is asked for.
-        meant: &["R1"],
+        meant: &[("R1", Table::Virtual)],
         done: format!("mail for {host} is accepted by table rcpthosts no more"),
         ..Plan::default()
     };

@@ -11,7 +11,9 @@ use crate::session::Session;
 use qmail_lookup_core::alias::instructions;
 use qmail_lookup_core::editing::added;
 use qmail_lookup_core::key::AliasKey;
-use qmail_lookup_core::{AliasRow, Change, CredentialRow, Ext, MailboxRow, Secret, TableRow, Username, dotqmail};
+use qmail_lookup_core::{
+    AliasRow, Change, CredentialRow, Ext, MailboxRow, Secret, Table, TableRow, Username, dotqmail,
+};
 use std::os::unix::ffi::OsStrExt;
 
 /// The line that delivers into a mailbox's Maildir.
@@ -52,7 +54,7 @@ pub(super) async fn run(session: &Session, options: &cli::UserAdd, output: &mut 
     changes.push(Change::Insert(TableRow::Mailbox(row.clone())));
     let mut plan = Plan {
         changes,
-        meant: if options.no_password { &["P2"] } else { &[] },
+        meant: if options.no_password { &[("P2", Table::Mailbox)] } else { &[] },
         homes: !options.create_home,
         done: format!("mailbox {name} added"),
         hint: Some(("G3", "a home that is missing, and its Maildir, are made by --create-home".to_owned())),

@@ -15,7 +15,7 @@ use crate::exit::Exit;
 use crate::output::{Failure, Output};
 use crate::session::Session;
 use qmail_lookup_core::editing::with_standing;
-use qmail_lookup_core::{Change, TableRow};
+use qmail_lookup_core::{Change, Table, TableRow};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
@@ -58,7 +58,7 @@ async fn standing(
         beside: if suspended { virtuals_of(session, &name).await? } else { Vec::new() },
         changes: vec![Change::Replace { old: TableRow::Mailbox(old), new: TableRow::Mailbox(new) }],
         // That rows still deliver its mail is what rules.suspended_mail says.
-        meant: &["P3"],
+        meant: &[("P3", Table::Mailbox)],
         done: format!("mailbox {name} is {word}"),
         ..Plan::default()
     };

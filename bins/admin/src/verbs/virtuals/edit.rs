@@ -11,15 +11,16 @@ use crate::session::Session;
 use qmail_lookup_core::editing::virtual_cells;
 use qmail_lookup_core::key::fold;
 use qmail_lookup_core::lint::key_of;
-use qmail_lookup_core::{Change, Table, TableRow, VirtualRow};
+use qmail_lookup_core::{Change, Table, TableRow, Username, VirtualRow};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 pub(super) async fn run(session: &Session, edit: &cli::Virtual, output: &mut Output) -> Result<Exit, Failure> {
     match edit {
-        cli::Virtual::Add { address, owner, ext, edit } => {
+        cli::Virtual::Add { address, owner, ext, replace, edit } => {
             let ext = ext.as_deref().map(OsStr::as_bytes).unwrap_or_default();
-            add(session, address.as_bytes(), owner.as_bytes(), ext, edit, output).await
+            let target = Target { owner: username(owner.as_bytes())?, ext, replaces: *replace };
+            add(session, address.as_bytes(), &target, edit, output).await
         }
         cli::Virtual::List { host } => list(session, host.as_deref().map(OsStr::as_bytes), output).await,
         cli::Virtual::Del { address, owner, edit } => {
@@ -45,15 +46,22 @@ async fn of_user(session: &Session, user: &[u8], host: &[u8]) -> Result<Vec<Virt
     Ok(rows.filter(is_its).collect())
 }
 
+/// Who gets the mail of a new row.
+struct Target<'a> {
+    owner: Username,
+    ext: &'a [u8],
+    /// And nobody else any more.
+    replaces: bool,
+}
+
 async fn add(
     session: &Session,
     address: &[u8],
-    owner: &[u8],
-    ext: &[u8],
+    target: &Target<'_>,
     edit: &cli::Edit,
     output: &mut Output,
 ) -> Result<Exit, Failure> {
-    let owner = username(owner)?;
+    let Target { owner, ext, replaces } = target;
     let ((user, host), there) = of_address(session, address).await?;
     let cell = |bytes: &[u8]| Some(bytes.to_vec());
     let row = VirtualRow {
@@ -63,16 +71,49 @@ async fn add(
         virtual_host: cell(&host),
     };
     let is_same = |other: &VirtualRow| {
-        owner.matches(other.username.as_deref()) && other.ext.as_deref().unwrap_or_default() == ext
+        owner.matches(other.username.as_deref()) && other.ext.as_deref().unwrap_or_default() == *ext
     };
-    if there.iter().any(is_same) {
+    let same = there.iter().position(is_same);
+    if same.is_some() && !(*replaces && there.len() > 1) {
         return Err(Failure::refused(format!("{} goes to {owner} already; nothing was changed", text(address))));
     }
+    let hint = match (there.is_empty(), of_key(session, Table::Virtual, &host).await?.is_empty()) {
+        (false, _) => {
+            let what = "--replace puts this row in the place of those that the address has";
+            (!replaces).then(|| ("V3", what.to_owned()))
+        }
+        (true, true) if !address.starts_with(b"@") => {
+            let host = text(&host);
+            let what = format!(
+                "with its first row {host} becomes virtual, and those of its addresses that have no row bounce"
+            );
+            let help = format!(
+                "give {host} a catch-all first (virtual add @{host} OWNER), or add their rows, each with --force"
+            );
+            Some(("dangling", format!("{what}: the findings name those that are forwarded to; {help}")))
+        }
+        (true, _) => None,
+    };
+    let mut old = there.into_iter().map(TableRow::Virtual);
+    let row = TableRow::Virtual(row);
+    let mut changes = Vec::new();
+    if !replaces {
+        changes.push(Change::Insert(row));
+    } else if let Some(same) = same {
+        changes.extend(old.enumerate().filter(|(at, _)| *at != same).map(|(_, row)| Change::Delete(row)));
+    } else {
+        changes.push(match old.next() {
+            Some(old) => Change::Replace { old, new: row },
+            None => Change::Insert(row),
+        });
+        changes.extend(old.map(Change::Delete));
+    }
     let plan = Plan {
-        changes: vec![Change::Insert(TableRow::Virtual(row))],
+        changes,
         // A host is served before its mail is accepted, and the other way round when it goes.
-        meant: &["R1"],
+        meant: &[("R1", Table::Virtual)],
         done: format!("{} goes to {owner}", text(address)),
+        hint,
         ..Plan::default()
     };
     make(session, &plan, edit, output).await
