@@ -38,7 +38,10 @@ const INSECURE: &str = "The control/sqlserver file is insecure";
 /// The account of the harness may do more than doctor likes.
 fn select_only(ground: &Ground) -> Outcome {
     let statement = ground.finds("grants", &[], SELECT)?;
-    ensure(statement.starts_with("REVOKE INSERT, UPDATE, DELETE, CREATE ON *.* FROM "), statement.clone())?;
+    ensure(
+        statement.starts_with("REVOKE INSERT, UPDATE, DELETE, CREATE, CREATE TEMPORARY TABLES ON *.* FROM "),
+        statement.clone(),
+    )?;
     ground.site.sql(&statement)?;
     ground.is_well("SELECT only")
 }

@@ -36,7 +36,6 @@ fn ten_times() -> Outcome {
     let world = World::new(&["mariadb"])?;
     let from = world.sqlite_with("source.db", Tables::Seq, &many(100_000))?;
     let to = world.mysql_empty("q")?;
-    let begun = Instant::now();
     let more = ["--no-compare", "--quiet"];
     // Not the same moments every time; which they were is said if it fails.
     let seed = SystemTime::UNIX_EPOCH.elapsed()?.subsec_nanos();
@@ -53,8 +52,7 @@ fn ten_times() -> Outcome {
     ensure(cut >= 5, format!("killed only {cut} times: {moments:?}"))?;
     world.migrate(&from, &to, &["--no-compare"])?.exits(0)?;
     let (wanted, got) = (world.export(&from)?, world.export(&to)?);
-    ensure(wanted == got, format!("rows are missing or twice after {moments:?}"))?;
-    ensure(begun.elapsed() < Duration::from_secs(120), format!("it took {:?}", begun.elapsed()))
+    ensure(wanted == got, format!("rows are missing or twice after {moments:?}"))
 }
 
 fn asked() -> Outcome {
