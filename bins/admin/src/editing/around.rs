@@ -1,9 +1,8 @@
 //! The rows with which those of an edit could come into conflict: those of the same keys, and those that lead to them.
 
 use super::Plan;
-use super::rows::{by, of_key};
+use super::rows::{self, by, of_key};
 use crate::output::{Failure, Output};
-use crate::pages::Pages;
 use crate::progress::Progress;
 use crate::session::Session;
 use qmail_lookup_core::editing::{Ahead, Touched};
@@ -213,14 +212,5 @@ async fn which(
     progress: &mut Progress,
 ) -> Result<Vec<TableRow>, Failure> {
     progress.begin(&format!("reading table {table}"), None);
-    let mut pages = Pages::begin(session, table).await?;
-    let mut found = Vec::new();
-    loop {
-        let page = pages.next().await?;
-        if page.is_empty() {
-            return Ok(found);
-        }
-        progress.advance(u64::try_from(page.len()).unwrap_or(u64::MAX));
-        found.extend(page.into_iter().filter(|row| wanted(row)));
-    }
+    rows::which(session, table, wanted, |read| progress.advance(read)).await
 }

@@ -127,7 +127,7 @@ pub(crate) async fn others(session: &Session, name: &Username) -> Result<Others,
     Ok(Others {
         aliases: of_key(session, Table::Alias, name.as_bytes()).await?,
         virtuals: virtuals_of(session, name).await?,
-        forwards: which(session, Table::Alias, forwards).await?,
+        forwards: which(session, Table::Alias, forwards, |_| {}).await?,
     })
 }
 
@@ -177,7 +177,7 @@ pub(crate) async fn has_no_rows(session: &Session, name: &Username, old: Option<
         found.extend(rows.into_iter().filter(is_hidden));
     }
     let is_its = |row: &TableRow| of_owner(row).is_some_and(|owner| belongs_to(owner, name, breaks));
-    found.extend(which(session, Table::Virtual, is_its).await?);
+    found.extend(which(session, Table::Virtual, is_its, |_| {}).await?);
     found.retain(|row| !is_old(row));
     let mut known = BTreeMap::new();
     let mut left = Vec::new();
@@ -247,10 +247,10 @@ pub(crate) async fn is_of_a_longer_name(
 /// # Errors
 /// If the table could not be read to its end.
 pub(crate) async fn virtuals_of(session: &Session, name: &Username) -> Result<Vec<TableRow>, Failure> {
-    which(session, Table::Virtual, |row| name.matches(of_owner(row))).await
+    which(session, Table::Virtual, |row| name.matches(of_owner(row)), |_| {}).await
 }
 
-/// The rows of a whole table that are wanted.
+/// The rows of a whole table that are wanted; `step` is told of each page how many rows it had.
 ///
 /// # Errors
 /// If the table could not be read to its end.
@@ -258,6 +258,7 @@ pub(crate) async fn which(
     session: &Session,
     table: Table,
     wanted: impl Fn(&TableRow) -> bool,
+    mut step: impl FnMut(u64),
 ) -> Result<Vec<TableRow>, Failure> {
     let mut pages = Pages::begin(session, table).await?;
     let mut found = Vec::new();
@@ -266,6 +267,7 @@ pub(crate) async fn which(
         if page.is_empty() {
             return Ok(found);
         }
+        step(u64::try_from(page.len()).unwrap_or(u64::MAX));
         found.extend(page.into_iter().filter(|row| wanted(row)));
     }
 }

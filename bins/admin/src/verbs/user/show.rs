@@ -1,21 +1,20 @@
 //! `user show`.
 
 use super::list::word;
-use crate::editing::rows::{aliases, the_mailbox, which};
+use crate::editing::rows::{aliases, the_mailbox, virtuals_of};
 use crate::exit::Exit;
 use crate::output::{Failure, Output, text};
 use crate::session::Session;
 use crate::verbs::alias::lines;
-use qmail_lookup_core::editing::of_owner;
 use qmail_lookup_core::lint::key_of;
 use qmail_lookup_core::password::{Verdict, classify, verify};
-use qmail_lookup_core::{CredentialRow, Secret, Standing, Table, TableRow, Username};
+use qmail_lookup_core::{CredentialRow, Secret, Standing, TableRow, Username};
 use serde_json::json;
 
 pub(super) async fn run(session: &Session, name: &Username, output: &mut Output) -> Result<Exit, Failure> {
     let row = the_mailbox(session, name).await?;
     let sets = lines(session, &aliases(session, name).await?);
-    let virtuals = which(session, Table::Virtual, |row| name.matches(of_owner(row))).await?;
+    let virtuals = virtuals_of(session, name).await?;
     let cell = |cell: &Option<Vec<u8>>| text(cell.as_deref().unwrap_or_default());
     let standing = word(Standing::read(row.mailbox.suspended.as_deref()));
     let mailbox = &row.mailbox;
